@@ -1,0 +1,40 @@
+#include "base/sha256.h"
+
+#include <openssl/evp.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "base/check.h"
+
+namespace docmill {
+
+std::string sha256_of_parts(std::initializer_list<std::string_view> parts) {
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
+                                                                        &EVP_MD_CTX_free);
+  CHECK(context != nullptr);
+  CHECK(EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
+  for (const std::string_view part : parts) {
+    const std::uint64_t size = part.size();
+    CHECK(EVP_DigestUpdate(context.get(), &size, sizeof size) == 1);
+    CHECK(EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1);
+  }
+  std::string digest(32, '\0');
+  CHECK(EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(digest.data()),
+                           nullptr) == 1);
+  return digest;
+}
+
+std::string to_hex(std::string_view bytes) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(bytes.size() * 2);
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    out.push_back(kDigits[byte >> 4]);
+    out.push_back(kDigits[byte & 15]);
+  }
+  return out;
+}
+
+}  // namespace docmill

@@ -1,0 +1,15 @@
+#pragma once
+
+// SHA-256, by OpenSSL. Content addresses and request hashes are its 32 raw bytes.
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace docmill {
+
+// The digest of the parts, each preceded by its length, so that ("a","bc") and ("ab","c") differ.
+std::string sha256_of_parts(std::initializer_list<std::string_view> parts);
+std::string to_hex(std::string_view bytes);
+
+}  // namespace docmill

@@ -1,0 +1,67 @@
+#include "cli/follow.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+
+#include "cli/progress.h"
+#include "report/status.h"
+
+namespace docmill {
+namespace {
+
+constexpr int kLookEveryMs = 100;
+
+// A batch that will not go on by itself.
+bool is_at_rest(const BatchStatus& status) {
+  return status.state == "finished" || status.state == "cancelled" || status.state == "held" ||
+         status.state == "paused";
+}
+
+}  // namespace
+
+void wait_for_change(Database& db, std::int64_t ms) {
+  const std::int64_t version = db.data_version();
+  for (std::int64_t waited_ms = 0; waited_ms < ms; waited_ms += kLookEveryMs) {
+    poll(nullptr, 0, kLookEveryMs);
+    if (db.data_version() != version) return;
+  }
+}
+
+int follow(const Global& global, const std::filesystem::path& store,
+           const std::vector<std::string>& batches, std::int64_t timeout_ms) {
+  OpenedReader opened(store);
+  for (const std::string& name : batches) batch_named(opened.reader, name);
+  const std::int64_t start_ms = opened.clock.now_ms();
+  Progress progress(global, batches.front(), store);
+  bool warned = false;
+  for (;;) {
+    const std::int64_t now_ms = opened.clock.now_ms();
+    int worst = kExitDone;
+    bool all_at_rest = true;
+    bool has_worker = true;
+    for (const std::string& name : batches) {
+      const StoreStatus status = read_status(opened.reader, store, name, now_ms);
+      has_worker = status.worker.has_value();
+      all_at_rest &= is_at_rest(status.batches.front());
+      worst = std::max(worst, exit_code_of(status.batches.front()));
+    }
+    if (all_at_rest) {
+      progress.finish(opened.reader, now_ms);
+      return worst;
+    }
+    if (timeout_ms > 0 && now_ms - start_ms >= timeout_ms) {
+      say(global, "not finished within --timeout");
+      return kExitSomeFailed;
+    }
+    if (!has_worker && !warned) {
+      say(global, "no worker is running; start one: docmill work");
+      warned = true;
+    }
+    progress.show(opened.reader, now_ms);
+    wait_for_change(opened.db, 1000);
+  }
+}
+
+}  // namespace docmill

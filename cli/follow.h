@@ -1,0 +1,20 @@
+#pragma once
+
+// Looking at batches from outside the worker until they have ended.
+
+#include <string>
+#include <vector>
+
+#include "cli/open.h"
+
+namespace docmill {
+
+// Returns when every batch has ended or waits for a person, or after `timeout_ms` (0: never).
+// The exit code: `run`'s.
+int follow(const Global& global, const std::filesystem::path& store,
+           const std::vector<std::string>& batches, std::int64_t timeout_ms);
+
+// Waits until another process has committed something, or for `ms`.
+void wait_for_change(Database& db, std::int64_t ms);
+
+}  // namespace docmill

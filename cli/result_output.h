@@ -1,0 +1,24 @@
+#pragma once
+
+// Results out of the store, onto stdout or into files: what `results` and `run` share.
+
+#include <optional>
+#include <string>
+
+#include "cli/open.h"
+
+namespace docmill {
+
+struct ResultFlags {
+  std::optional<std::string> file;    // -o
+  std::optional<std::string> folder;  // --out
+  std::string id;
+  bool only_failed = false;
+  bool force = false;
+};
+
+// How many documents of the batch have not ended.
+std::int64_t put_results(const Global& global, StoreReader& reader, const Batch& batch,
+                         const ResultFlags& flags);
+
+}  // namespace docmill

@@ -1,0 +1,38 @@
+// docmill results BATCH: what came back.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/errors.h"
+#include "cli/result_output.h"
+
+namespace docmill {
+
+Action add_results(CLI::App& app, const Global& global) {
+  CLI::App* command = app.add_subcommand("results", "what came back");
+  static std::string batch;
+  static std::string format = "jsonl";
+  static ResultFlags flags;
+  command->add_option("BATCH", batch)->required();
+  command->add_option("--format", format, "jsonl");
+  command->add_option("-o", flags.file, "into this file instead of stdout");
+  command->add_option("--out", flags.folder, "a file for each document, below this folder");
+  command->add_option("--id", flags.id, "this document alone");
+  command->add_flag("--failed", flags.only_failed, "what failed or is held, with the reasons");
+  command->add_flag("--force", flags.force, "replace files that docmill did not write");
+  return [&global] {
+    if (format != "jsonl") {
+      throw UsageError("--format: this version writes jsonl, and files with --out DIR");
+    }
+    if (flags.file && flags.folder) throw UsageError("-o and --out are two places; give one");
+    const auto opened = open_reader(global);
+    const Batch found = batch_named(opened->reader, batch);
+    const std::int64_t unfinished = put_results(global, opened->reader, found, flags);
+    if (unfinished == 0) return kExitDone;
+    say(global, fmt::format("{} documents of {} have not ended yet", unfinished, found.name));
+    return kExitSomeFailed;
+  };
+}
+
+}  // namespace docmill

@@ -1,0 +1,74 @@
+// docmill retry BATCH: failed documents, and those held after crashes, once more.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/errors.h"
+#include "base/text.h"
+#include "cli/open.h"
+#include "tasks/batch_spec.h"
+#include "worker/nudge.h"
+
+namespace docmill {
+namespace {
+
+struct RetryFlags {
+  std::string batch;
+  std::string id;
+  std::string error_class;
+  std::string models;
+};
+
+// The route with that chain, added to the batch's spec if it has none.
+int route_with(OpenedQueue& opened, const Batch& batch, const std::string& models) {
+  Chain chain;
+  for (std::size_t start = 0; start <= models.size();) {
+    const std::size_t comma = std::min(models.find(',', start), models.size());
+    chain.emplace_back(trimmed(std::string_view(models).substr(start, comma - start)));
+    start = comma + 1;
+  }
+  for (const std::string& key : chain) {
+    if (!opened.config.models.contains(key)) {
+      throw UsageError(fmt::format("--models: the config has no model \"{}\"", key));
+    }
+  }
+  BatchSpec spec = parse_batch_spec(batch.spec);
+  for (std::size_t i = 0; i < spec.routes.size(); ++i) {
+    if (spec.routes[i].chain == chain) return static_cast<int>(i);
+  }
+  spec.routes.push_back({fmt::format("retry-{}", spec.routes.size()), chain});
+  Transaction transaction(opened.db);
+  opened.queue.jobs().set_spec(batch.id, to_json_text(spec));
+  transaction.commit();
+  return static_cast<int>(spec.routes.size()) - 1;
+}
+
+int retry(const Global& global, const RetryFlags& flags) {
+  const auto opened = open_queue(global);
+  const Batch batch = batch_named(*opened, flags.batch);
+  std::optional<int> route;
+  if (!flags.models.empty()) route = route_with(*opened, batch, flags.models);
+  const int retried =
+      opened->queue.retry_in_transaction(batch.id, flags.id, flags.error_class, route);
+  nudge_worker(opened->store);
+  say(global, fmt::format("{}: {} documents are queued again", batch.name, with_commas(retried)));
+  if (retried == 0) {
+    say(global, "documents that could not be read go again with submit, once they can be");
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+Action add_retry(CLI::App& app, const Global& global) {
+  CLI::App* command = app.add_subcommand("retry", "queue failed and held documents again");
+  static RetryFlags flags;
+  command->add_option("BATCH", flags.batch)->required();
+  command->add_option("--id", flags.id, "this document alone");
+  command->add_option("--class", flags.error_class, "those that failed with this class alone");
+  command->add_option("--models", flags.models, "with this chain instead: A,B");
+  return [&global] { return retry(global, flags); };
+}
+
+}  // namespace docmill

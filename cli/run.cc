@@ -1,0 +1,86 @@
+// docmill run TASK INPUT...: submit, work until that batch has ended, hand out the results.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/errors.h"
+#include "cli/follow.h"
+#include "cli/progress.h"
+#include "cli/result_output.h"
+#include "cli/submission.h"
+#include "cli/worker_life.h"
+
+namespace docmill {
+namespace {
+
+struct RunFlags {
+  SubmitFlags submit;
+  ResultFlags results;
+};
+
+// Nothing when another process is the worker.
+std::optional<int> work_on(const Global& global, const Config& config,
+                           const std::filesystem::path& store, const std::string& batch) {
+  WorkerOptions options = config.worker;
+  options.drain = true;
+  options.only_batch = batch;
+  const SystemClock clock;
+  Progress progress(global, batch, store);
+  std::string refused;
+  const auto life = live_as_worker(
+      global, config, store, options,
+      [&](StoreReader& reader) { progress.show(reader, clock.now_ms()); }, &refused);
+  if (!life) return std::nullopt;
+  OpenedReader opened(store);
+  progress.finish(opened.reader, clock.now_ms());
+  if (life->interrupted) return kExitInterrupted;
+  return exit_code_of(read_status(opened.reader, store, batch, clock.now_ms()).batches.front());
+}
+
+int run(const Global& global, const RunFlags& flags) {
+  const Submission submission = submit(global, flags.submit);
+  if (flags.submit.dry_run) return kExitDone;
+  const Global quietly{global.config, global.store, true, global.verbose};
+  const Config config = open_config(quietly);
+  const std::filesystem::path store = find_store(quietly, config);
+  std::optional<int> code = work_on(global, config, store, submission.batch);
+  if (!code) {
+    say(global, "a worker is running and does it: " + describe_worker(store));
+    code = follow(global, store, {submission.batch}, 0);
+  }
+  OpenedReader opened(store);
+  const Batch batch = batch_named(opened.reader, submission.batch);
+  put_results(global, opened.reader, batch, flags.results);
+  if (*code == kExitInterrupted) {
+    say(global, fmt::format("interrupted; nothing is lost. Go on with: docmill work --drain "
+                            "--batch {}",
+                            batch.name));
+  } else if (*code != kExitDone) {
+    fmt::print(
+        stderr, "{}",
+        status_view(
+            read_status(opened.reader, store, batch.name, opened.clock.now_ms()).batches.front(),
+            StoreStatus{store.string(), {}, {}, opened.clock.now_ms()}));
+  }
+  return *code;
+}
+
+}  // namespace
+
+Action add_run(CLI::App& app, const Global& global) {
+  CLI::App* command = app.add_subcommand("run", "submit, work, and hand out the results");
+  static RunFlags flags;
+  declare_submit_flags(*command, flags.submit);
+  command->add_option("--out", flags.results.folder, "a file for each document (else stdout)");
+  command->add_option("-o", flags.results.file, "all results into this JSONL file");
+  command->add_flag("--force", flags.results.force, "replace files that docmill did not write");
+  return [&global] {
+    if (flags.results.file && flags.results.folder) {
+      throw UsageError("-o and --out are two places; give one");
+    }
+    return run(global, flags);
+  };
+}
+
+}  // namespace docmill

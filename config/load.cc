@@ -1,0 +1,159 @@
+// The file as a whole: its text, its sections in the order in which they refer to each other, and
+// the sections that are a handful of numbers.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/errors.h"
+#include "base/file.h"
+#include "config/parts.h"
+
+namespace docmill {
+namespace {
+
+constexpr std::int64_t kMostBytes = 1 << 20;
+
+// toml++ nests a table for each dot of a key, and frees them by recursion.
+constexpr std::ptrdiff_t kMostDotsInLine = 200;
+
+void check_lines(std::string_view text, const TomlFile& file) {
+  std::uint32_t line = 1;
+  for (std::size_t start = 0; start <= text.size(); ++line) {
+    const std::size_t end = std::min(text.find('\n', start), text.size());
+    const std::string_view row = text.substr(start, end - start);
+    if (std::count(row.begin(), row.end(), '.') > kMostDotsInLine) {
+      file.fail(line, fmt::format("more than {} dots in one line", kMostDotsInLine));
+    }
+    start = end + 1;
+  }
+}
+
+toml::table parse_toml(std::string_view text, const TomlFile& file) {
+  check_lines(text, file);
+  try {
+    return toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    file.fail(error.source().begin.line, error.description());
+  }
+}
+
+void read_store(TomlTable& table, Config& config) {
+  if (const std::optional<std::string> path = table.text("path")) {
+    config.store = table.file().resolved(*path);
+  }
+  table.reject_unknown_keys();
+}
+
+void read_retries(TomlTable& table, Policy& policy) {
+  policy.max_tries = static_cast<int>(table.whole("max_tries", 1, 100).value_or(policy.max_tries));
+  policy.max_requests =
+      static_cast<int>(table.whole("max_requests", 1, 10'000).value_or(policy.max_requests));
+  policy.retry_base_ms =
+      table.duration_ms("retry_base", "1ms", "1h").value_or(policy.retry_base_ms);
+  policy.retry_cap_ms = table.duration_ms("retry_cap", "1ms", "1d").value_or(policy.retry_cap_ms);
+  if (policy.retry_base_ms > policy.retry_cap_ms) {
+    table.fail(table.has("retry_base") ? "retry_base" : "retry_cap",
+               fmt::format("\"retry_base\" is {} ms, more than \"retry_cap\", which is {} ms",
+                           policy.retry_base_ms, policy.retry_cap_ms));
+  }
+}
+
+void read_worker(TomlTable& table, Config& config) {
+  WorkerOptions& worker = config.worker;
+  worker.in_flight =
+      static_cast<int>(table.whole("in_flight", 1, 10'000).value_or(worker.in_flight));
+  read_retries(table, worker.policy);
+  worker.stop_timeout_ms =
+      table.duration_ms("stop_timeout", "1s", "1d").value_or(worker.stop_timeout_ms);
+  worker.max_reply_bytes =
+      table.size_bytes("max_reply", std::int64_t{1} << 16, std::int64_t{1} << 30)
+          .value_or(worker.max_reply_bytes);
+  worker.breaker_failures =
+      static_cast<int>(table.whole("breaker_failures", 1, 1000).value_or(worker.breaker_failures));
+  worker.breaker_cooldown_ms =
+      table.duration_ms("breaker_cooldown", "1ms", "1d").value_or(worker.breaker_cooldown_ms);
+  table.no_effect("on_finish", table.texts("on_finish"));
+  table.reject_unknown_keys();
+}
+
+void read_defaults(TomlTable& table, Config& config) {
+  config.default_chain = read_chain(table, config.models);
+  table.reject_unknown_keys();
+}
+
+void read_caps(TomlTable& table, Config& config) {
+  config.batch_cap_pusd = table.usd_pusd("batch");
+  config.confirm_pusd = table.usd_pusd("confirm");
+  table.no_effect("daily", table.usd_pusd("daily"));
+  if (std::optional<TomlTable> tenants = table.table("tenant")) {
+    reject_dotted_names(*tenants, {});
+    for (auto& [name, tenant] : tenants->named_tables()) {
+      tenant.no_effect("daily", tenant.usd_pusd("daily"));
+      tenant.no_effect("monthly", tenant.usd_pusd("monthly"));
+      tenant.reject_unknown_keys();
+    }
+  }
+  table.reject_unknown_keys();
+}
+
+void read_report(TomlTable& table) {
+  if (std::optional<TomlTable> currency = table.table("currency")) {
+    const std::optional<std::string> code = currency->text("code");
+    const std::optional<double> per_usd = currency->number("per_usd", 1e-6, 1e9);
+    currency->reject_unknown_keys();
+    const bool is_code =
+        code && code->size() == 3 &&
+        std::all_of(code->begin(), code->end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+    if (!is_code || !per_usd) {
+      currency->fail("code", "\"currency\" must be like { code = \"EUR\", per_usd = 0.92 }");
+    }
+    table.no_effect("currency", code);
+  }
+  table.reject_unknown_keys();
+}
+
+}  // namespace
+
+Config parse_config(std::string_view text, const std::filesystem::path& path) {
+  TomlFile file(path);
+  const toml::table toml = parse_toml(text, file);
+  TomlTable root(toml, "", 1, file);
+  std::optional<TomlTable> store = root.table("store");
+  std::optional<TomlTable> worker = root.table("worker");
+  std::optional<TomlTable> defaults = root.table("defaults");
+  const std::optional<TomlTable> providers = root.table("providers");
+  const std::optional<TomlTable> models = root.table("models");
+  const std::optional<TomlTable> routes = root.table("routes");
+  const std::optional<TomlTable> tasks = root.table("tasks");
+  std::optional<TomlTable> caps = root.table("caps");
+  std::optional<TomlTable> report = root.table("report");
+  // Before the sections: a misspelt [provider.x] is the reason why its models have no provider.
+  root.reject_unknown_keys();
+  Config config;
+  config.file = path;
+  if (store) read_store(*store, config);
+  if (worker) read_worker(*worker, config);
+  if (providers) config.providers = read_providers(*providers);
+  if (models) read_models(*models, config.providers, config);
+  if (routes) config.routes = read_routes(*routes, config.models);
+  if (tasks) config.tasks = read_tasks(*tasks, config);
+  if (defaults) read_defaults(*defaults, config);
+  if (caps) read_caps(*caps, config);
+  if (report) read_report(*report);
+  config.warnings = file.warnings();
+  return config;
+}
+
+Config load_config(const std::filesystem::path& file) {
+  std::optional<std::string> text;
+  try {
+    text = read_file(file, kMostBytes);
+  } catch (const WorldError& error) {
+    throw UsageError(error.what());
+  }
+  if (!text) throw UsageError(file.string() + ": longer than 1 MiB; is it a docmill.toml?");
+  return parse_config(*text, file);
+}
+
+}  // namespace docmill

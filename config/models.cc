@@ -1,0 +1,156 @@
+// [models.NAME]: what a model is called, what it costs, how much fits.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/text.h"
+#include "config/parts.h"
+
+namespace docmill {
+namespace {
+
+nlohmann::json to_json(const toml::node& node, const TomlTable& model) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* whole = node.as_integer()) return whole->get();
+  if (const auto* flag = node.as_boolean()) return flag->get();
+  const auto* number = node.as_floating_point();
+  if (number != nullptr && std::isfinite(number->get())) return number->get();
+  if (const auto* array = node.as_array()) {
+    nlohmann::json values = nlohmann::json::array();
+    for (const toml::node& entry : *array) values.push_back(to_json(entry, model));
+    return values;
+  }
+  const auto* table = node.as_table();
+  if (table == nullptr) {
+    model.file().fail(node.source().begin.line,
+                      "\"extra_body\" has a date, a time or a number that JSON cannot say");
+  }
+  nlohmann::json object = nlohmann::json::object();
+  for (const auto& [key, value] : *table) object[std::string(key.str())] = to_json(value, model);
+  return object;
+}
+
+std::optional<ModelPrice> read_price(TomlTable& table) {
+  const std::optional<std::int64_t> input_pusd = table.price_pusd("input");
+  const std::optional<std::int64_t> output_pusd = table.price_pusd("output");
+  const std::optional<std::int64_t> cached_pusd = table.price_pusd("cached_input");
+  const std::optional<std::int64_t> write_pusd = table.price_pusd("cache_write_input");
+  if (!input_pusd || !output_pusd) return std::nullopt;
+  ModelPrice price;
+  price.input_pusd = *input_pusd;
+  price.cached_input_pusd = cached_pusd.value_or(*input_pusd);
+  price.cache_write_input_pusd = write_pusd.value_or(*input_pusd);
+  price.output_pusd = *output_pusd;
+  return price;
+}
+
+// A price is whole or absent; half a price would show as a cost that nobody was billed.
+void check_price_is_whole(const TomlTable& table) {
+  if (table.has("input") && table.has("output")) return;
+  for (const char* key : {"input", "output", "cached_input", "cache_write_input"}) {
+    if (!table.has(key)) continue;
+    table.fail(key, fmt::format("{} has \"{}\" but no \"{}\"; a price needs \"input\" and "
+                                "\"output\" (neither: the model is unpriced)",
+                                table.title(), key, table.has("input") ? "output" : "input"));
+  }
+}
+
+void read_sizes(TomlTable& table, Model& model) {
+  constexpr std::int64_t kMost = 100'000'000;
+  const std::int64_t context_tokens =
+      table.whole("context_tokens", 1, kMost).value_or(model.context_tokens);
+  model.context_tokens = context_tokens;
+  // Half of a small context, so that a document still fits beside its answer.
+  const std::int64_t default_tokens =
+      std::min(model.max_output_tokens, std::max<std::int64_t>(1, context_tokens / 2));
+  model.max_output_tokens = table.whole("max_output_tokens", 1, kMost).value_or(default_tokens);
+  if (model.max_output_tokens > context_tokens) {
+    table.fail("max_output_tokens",
+               fmt::format("\"max_output_tokens\" is {}, more than \"context_tokens\", which is {}",
+                           model.max_output_tokens, context_tokens));
+  }
+}
+
+JsonMode read_json_mode(TomlTable& table) {
+  const std::string mode = table.one_of("json", {"schema", "object", "none"}).value_or("object");
+  if (mode == "schema") return JsonMode::schema;
+  return mode == "none" ? JsonMode::none : JsonMode::object;
+}
+
+void read_limits(TomlTable& table, Model& model) {
+  model.requests_per_minute = table.number("requests_per_minute", 0.001, 1e6);
+  if (const std::optional<std::int64_t> in_flight = table.whole("in_flight", 1, 10'000)) {
+    model.in_flight = static_cast<int>(*in_flight);
+  }
+  for (const char* key :
+       {"tokens_per_minute", "input_tokens_per_minute", "output_tokens_per_minute"}) {
+    table.no_effect(key, table.number(key, 1, 1e12));
+  }
+}
+
+void read_keys_without_effect(TomlTable& table) {
+  table.no_effect<bool>("stream", table.flag("stream"), false);
+  table.no_effect<bool>("unbounded_reasoning", table.flag("unbounded_reasoning"), false);
+  table.no_effect("tokenizer", table.text("tokenizer"));
+  table.no_effect("service_tier", table.text("service_tier"));
+  table.no_effect("pin", table.text("pin"));
+}
+
+void check_provider(const TomlTable& table, const Model& model, const Providers& providers) {
+  if (model.provider.empty()) {
+    table.fail(fmt::format("{} needs provider = \"NAME\", one of [providers]", table.title()));
+  }
+  if (providers.count(model.provider) > 0) return;
+  table.fail("provider", unknown_name("provider", model.provider, names_of(providers)));
+}
+
+Model read_model(const std::string& key, TomlTable& table, const Providers& providers) {
+  Model model;
+  model.key = key;
+  model.provider = table.text("provider").value_or("");
+  model.name = table.text("name").value_or(key);
+  model.price = read_price(table);
+  read_sizes(table, model);
+  model.temperature = table.number("temperature", 0, 2);
+  model.json = read_json_mode(table);
+  model.max_tokens_field = table.one_of("max_tokens_field", {"max_tokens", "max_completion_tokens"})
+                               .value_or(model.max_tokens_field);
+  model.extra_body = read_extra_body(table);
+  read_limits(table, model);
+  read_keys_without_effect(table);
+  table.reject_unknown_keys();
+  check_price_is_whole(table);
+  check_provider(table, model, providers);
+  return model;
+}
+
+}  // namespace
+
+std::string read_extra_body(TomlTable& model) {
+  // What docmill itself puts into a request; another value would break the ledger or the cap.
+  static const std::set<std::string> kOurs = {
+      "model", "messages", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens"};
+  const std::optional<TomlTable> table = model.table("extra_body");
+  if (!table || table->toml().empty()) return "";
+  for (const auto& [key, value] : table->toml()) {
+    if (kOurs.count(std::string(key.str())) == 0) continue;
+    model.file().fail(key.source().begin.line,
+                      fmt::format("\"extra_body\" may not set \"{}\"; docmill sets it", key.str()));
+  }
+  return to_json(table->toml(), model).dump();
+}
+
+void read_models(const TomlTable& table, const Providers& providers, Config& config) {
+  reject_dotted_names(table, {"extra_body"});
+  for (auto& [key, own] : table.named_tables()) {
+    const Model model = read_model(key, own, providers);
+    if (model.price) config.price_lines[key] = static_cast<int>(own.line_of("input"));
+    config.models.emplace(key, model);
+  }
+}
+
+}  // namespace docmill

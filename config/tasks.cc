@@ -1,0 +1,153 @@
+// Chains, and what names one: [routes.NAME] and [tasks.NAME].
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+#include "config/parts.h"
+
+namespace docmill {
+namespace {
+
+constexpr std::size_t kLongestChain = 20;
+
+const std::vector<std::string>& built_in_tasks() {
+  static const std::vector<std::string> tasks = {"extract", "requests", "summarise", "translate"};
+  return tasks;
+}
+
+// A model's key, or a table with the key and its limits.
+std::string read_link(const toml::node& node, const TomlTable& table) {
+  if (const auto* text = node.as_string()) return text->get();
+  const std::uint32_t line = node.source().begin.line;
+  const auto* link = node.as_table();
+  if (link == nullptr) {
+    table.file().fail(line,
+                      "\"chain\" takes models, such as \"gpt-4.1\" or { model = \"gpt-4.1\", "
+                      "max_latency = \"30s\" }");
+  }
+  TomlTable entry(*link, "an entry of \"chain\"", line, table.file());
+  const std::optional<std::string> model = entry.text("model");
+  entry.no_effect("max_latency", entry.duration_ms("max_latency", "1ms", "7d"));
+  entry.no_effect("max_wait", entry.duration_ms("max_wait", "1ms", "7d"));
+  entry.reject_unknown_keys();
+  if (!model) entry.fail("an entry of \"chain\" needs model = \"NAME\"");
+  return *model;
+}
+
+void read_rule(TomlTable& rule, const std::map<std::string, Chain>& routes) {
+  const toml::node* matches = rule.node("matches");
+  if (matches != nullptr && matches->is_string()) {
+    rule.text("matches");
+  } else {
+    rule.texts("matches");
+  }
+  rule.whole("over_tokens", 0, 1'000'000'000);
+  rule.whole("over_chars", 0, 1'000'000'000);
+  const std::optional<std::string> route = rule.text("route");
+  rule.reject_unknown_keys();
+  if (!route) rule.fail("an entry of \"rules\" needs route = \"NAME\"");
+  if (routes.count(*route) == 0) {
+    rule.fail("route", unknown_name("route", *route, names_of(routes)));
+  }
+}
+
+void read_rules(TomlTable& task, const std::map<std::string, Chain>& routes) {
+  std::vector<TomlTable> rules = task.tables("rules");
+  for (TomlTable& rule : rules) read_rule(rule, routes);
+  task.no_effect("rules", rules.empty() ? std::nullopt : std::optional(rules.size()));
+}
+
+// Keys of the user's own tasks, which this version checks and does not run.
+void read_own_prompts(TomlTable& task) {
+  task.no_effect("system", task.prose("system"));
+  task.no_effect("prompt", task.prose("prompt"));
+  task.no_effect("kind", task.text("kind"));
+  const toml::node* schema = task.node("schema");
+  if (schema == nullptr) return;
+  if (!schema->is_string() && !schema->is_table()) {
+    task.fail("schema", "\"schema\" must be the path of a JSON Schema, or the schema as a table");
+  }
+  task.no_effect("schema", std::optional(true));
+}
+
+TaskSettings read_task(const std::string& name, TomlTable& table, const Config& config) {
+  TaskSettings settings;
+  Chain chain = read_chain(table, config.models);
+  if (!chain.empty()) settings.chain = std::move(chain);
+  settings.max_output_tokens = table.whole("max_output_tokens", 1, 100'000'000);
+  read_rules(table, config.routes);
+  table.no_effect<std::string>("order", table.one_of("order", {"listed", "cheapest"}), "listed");
+  read_own_prompts(table);
+  table.reject_unknown_keys();
+  const std::vector<std::string>& built_in = built_in_tasks();
+  const bool known = std::find(built_in.begin(), built_in.end(), name) != built_in.end();
+  if (!known && !table.has("prompt") && !table.has("system")) {
+    table.fail(unknown_name("task", name, built_in) + " A task of your own needs prompt = \"...\"");
+  }
+  return settings;
+}
+
+}  // namespace
+
+std::string unknown_name(std::string_view what, std::string_view name,
+                         const std::vector<std::string>& known) {
+  const std::string unknown = fmt::format("unknown {} \"{}\"", what, shown(name));
+  if (const std::optional<std::string> meant = nearest(name, known)) {
+    return fmt::format("{}; did you mean \"{}\"?", unknown, *meant);
+  }
+  if (known.empty()) return fmt::format("{}; the file has no {}s", unknown, what);
+  return fmt::format("{}; there is {}", unknown, fmt::join(known, ", "));
+}
+
+Chain read_chain(TomlTable& table, const Models& models) {
+  Chain chain;
+  const toml::node* value = table.node("chain");
+  if (value == nullptr) return chain;
+  const auto* array = value->as_array();
+  if (array == nullptr || array->empty() || array->size() > kLongestChain) {
+    table.fail("chain", fmt::format("\"chain\" must be an array of 1 to {} models, such as "
+                                    "[\"deepseek-v3.2\", \"gpt-4.1\"]",
+                                    kLongestChain));
+  }
+  for (const toml::node& node : *array) {
+    const std::string model = read_link(node, table);
+    const std::uint32_t line = node.source().begin.line;
+    if (models.count(model) == 0) {
+      table.file().fail(line, unknown_name("model", model, names_of(models)));
+    }
+    if (std::find(chain.begin(), chain.end(), model) != chain.end()) {
+      table.file().fail(line, fmt::format("\"{}\" is in this chain twice", model));
+    }
+    chain.push_back(model);
+  }
+  return chain;
+}
+
+std::map<std::string, Chain> read_routes(const TomlTable& table, const Models& models) {
+  reject_dotted_names(table, {});
+  std::map<std::string, Chain> routes;
+  for (auto& [name, own] : table.named_tables()) {
+    Chain chain = read_chain(own, models);
+    own.reject_unknown_keys();
+    if (chain.empty()) own.fail(fmt::format("{} needs chain = [...]", own.title()));
+    routes.emplace(name, std::move(chain));
+  }
+  return routes;
+}
+
+std::map<std::string, TaskSettings> read_tasks(const TomlTable& table, const Config& config) {
+  reject_dotted_names(table, {"schema", "rules"});
+  std::map<std::string, TaskSettings> tasks;
+  for (auto& [written, own] : table.named_tables()) {
+    const std::string name = written == "summarize" ? "summarise" : written;
+    if (!tasks.emplace(name, read_task(name, own, config)).second) {
+      own.fail(fmt::format("{} and [tasks.summarise] are one task; keep one", own.title()));
+    }
+  }
+  return tasks;
+}
+
+}  // namespace docmill

@@ -1,0 +1,214 @@
+#include "llm/error_body.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "llm/json_text.h"
+
+namespace docmill {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMaxMessageBytes = 400;
+
+std::string word_at(const json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+std::string one_line(std::string_view text) {
+  return printable_line(utf8_prefix(trimmed(text), kMaxMessageBytes));
+}
+
+void read_error_object(const json& error, ErrorBody& out) {
+  if (error.is_string()) {
+    out.message = one_line(error.get<std::string>());
+    return;
+  }
+  if (!error.is_object()) return;
+  out.message = one_line(word_at(error, "message"));
+  out.type = word_at(error, "type");
+  if (out.type.empty()) out.type = word_at(error, "status");  // Gemini
+  out.code = word_at(error, "code");
+  const auto code = error.find("code");
+  if (code != error.end() && code->is_number_integer()) {
+    const auto number = code->get<std::int64_t>();
+    if (number >= 100 && number <= 599) out.status = static_cast<int>(number);
+  }
+  const auto details = error.find("details");  // Anthropic: the word that tells money from rate
+  if (details != error.end() && details->is_object() && out.code.empty()) {
+    out.code = word_at(*details, "error_code");
+  }
+  const auto metadata = error.find("metadata");  // OpenRouter
+  if (metadata != error.end() && metadata->is_object() && out.code.empty()) {
+    out.code = word_at(*metadata, "error_type");
+  }
+}
+
+template <std::size_t N>
+bool holds_any(const std::string& text, const std::array<const char*, N>& words) {
+  return std::any_of(words.begin(), words.end(),
+                     [&](const char* word) { return text.find(word) != std::string::npos; });
+}
+
+struct Words {
+  std::string code;     // code and type
+  std::string message;  // all lower case
+};
+
+bool is_money(const Words& words) {
+  static constexpr std::array kCodes = {"insufficient_quota",
+                                        "credit_balance_exhausted",
+                                        "spend_limit",
+                                        "organization_usage_limit_exceeded",
+                                        "billing_hard_limit_reached",
+                                        "billing_error",
+                                        "payment_required"};
+  static constexpr std::array kMessages = {"api usage limits", "credit balance is too low",
+                                           "insufficient balance"};
+  return holds_any(words.code, kCodes) || holds_any(words.message, kMessages);
+}
+
+bool is_too_long(const Words& words) {
+  static constexpr std::array kCodes = {"context_length_exceeded", "exceed_context_size_error",
+                                        "token_limit_exceeded", "string_too_long",
+                                        "request_too_large"};
+  static constexpr std::array kMessages = {"maximum context length", "prompt is too long",
+                                           "request too large", "input token count",
+                                           "context window"};
+  return holds_any(words.code, kCodes) || holds_any(words.message, kMessages);
+}
+
+bool is_policy(const Words& words) {
+  static constexpr std::array kCodes = {"content_filter", "content_policy", "invalid_prompt",
+                                        "moderation", "refusal"};
+  static constexpr std::array kMessages = {"content exists risk", "content policy",
+                                           "content management policy", "flagged"};
+  return holds_any(words.code, kCodes) || holds_any(words.message, kMessages);
+}
+
+bool is_parameter(const Words& words) {
+  static constexpr std::array kCodes = {"unsupported_parameter", "unsupported_value",
+                                        "unknown_parameter"};
+  static constexpr std::array kMessages = {"max_completion_tokens", "unrecognized request argument",
+                                           "only the default"};
+  return holds_any(words.code, kCodes) || holds_any(words.message, kMessages);
+}
+
+bool is_bad_key(const Words& words) {
+  static constexpr std::array kMessages = {"api_key_invalid", "api key not valid",
+                                           "invalid api key", "invalid_api_key"};
+  return holds_any(words.code, kMessages) || holds_any(words.message, kMessages);
+}
+
+Outcome made(Ending ending, const char* error_class) {
+  Outcome outcome;
+  outcome.ending = ending;
+  outcome.error_class = error_class;
+  return outcome;
+}
+
+Outcome outcome_of_400(const Words& words) {
+  if (is_money(words)) return made(Ending::provider_down, "out_of_money");
+  if (is_bad_key(words)) return made(Ending::provider_down, "bad_key");
+  if (words.code.find("failed_precondition") != std::string::npos) {
+    return made(Ending::provider_down, "account");
+  }
+  if (is_too_long(words)) return made(Ending::too_long, "too_long");
+  if (is_policy(words)) return made(Ending::refused, "content_policy");
+  if (is_parameter(words)) return made(Ending::model_down, "unsupported_parameter");
+  return made(Ending::bad_request, "bad_request");
+}
+
+Outcome outcome_of_429(const Words& words) {
+  if (is_money(words)) return made(Ending::provider_down, "out_of_money");
+  if (words.message.find("request too large") != std::string::npos) {
+    return made(Ending::too_long, "too_long");
+  }
+  return made(Ending::rate_limited, "rate_limited");
+}
+
+Outcome may_be_billed(Outcome outcome) {
+  outcome.may_be_billed = true;
+  return outcome;
+}
+
+Outcome outcome_of_5xx(int status, bool bills_errors) {
+  Outcome outcome = made(Ending::server_error, "server_error");
+  if (status == 503 || status == 529) outcome = made(Ending::overloaded, "overloaded");
+  const bool is_gateway = status == 504 || (status >= 520 && status <= 527);
+  if (is_gateway) outcome = made(Ending::cut, "gateway");
+  outcome.may_be_billed = is_gateway || bills_errors;
+  return outcome;
+}
+
+Outcome outcome_by_table(int status, const Words& words, bool bills_errors) {
+  if (status >= 500) return outcome_of_5xx(status, bills_errors);
+  switch (status) {
+    case 400:
+    case 422:
+      return outcome_of_400(words);
+    case 401:
+      return made(Ending::provider_down, "bad_key");
+    case 402:
+      return made(Ending::provider_down, "out_of_money");
+    case 403:
+      if (is_policy(words)) return made(Ending::refused, "content_policy");
+      return made(Ending::model_down, "forbidden");
+    case 404:
+      return made(Ending::model_down, "not_found");
+    case 408:
+      return may_be_billed(made(Ending::cut, "timeout"));
+    case 409:
+    case 424:
+    case 425:
+    case 498:
+      return made(Ending::server_error, "server_error");
+    case 413:
+      return made(Ending::too_long, "too_long");
+    case 429:
+      return outcome_of_429(words);
+    case 499:
+      return may_be_billed(made(Ending::cut, "cancelled_there"));
+    default:
+      break;
+  }
+  if (status >= 300 && status < 400) return made(Ending::provider_down, "redirect");
+  return made(Ending::bad_request, "bad_request");
+}
+
+}  // namespace
+
+ErrorBody read_error_body(const std::string& body) {
+  ErrorBody out;
+  const auto parsed = parse_json(body);
+  if (!parsed) {
+    out.message = one_line(body);
+    return out;
+  }
+  const json* value = &*parsed;
+  if (value->is_array() && !value->empty()) value = &value->front();
+  if (value->is_object()) {
+    if (const auto error = value->find("error"); error != value->end()) {
+      read_error_object(*error, out);
+    } else if (const auto detail = value->find("detail"); detail != value->end()) {
+      out.message = one_line(detail->is_string() ? detail->get<std::string>() : to_text(*detail));
+    }
+  }
+  if (out.message.empty()) out.message = one_line(body);
+  return out;
+}
+
+Outcome outcome_of_status(int status, const ErrorBody& error, bool bills_errors) {
+  const Words words{lower_ascii(error.code + " " + error.type), lower_ascii(error.message)};
+  Outcome outcome = outcome_by_table(status, words, bills_errors);
+  outcome.error_message = "HTTP " + std::to_string(status);
+  if (!error.code.empty()) outcome.error_message += " " + one_line(error.code);
+  if (!error.message.empty()) outcome.error_message += ": " + error.message;
+  return outcome;
+}
+
+}  // namespace docmill

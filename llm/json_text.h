@@ -1,0 +1,21 @@
+#pragma once
+
+// JSON from strangers. nlohmann::json parses any depth, and then overflows the stack when such a
+// value is copied or written, so the depth is bounded before parsing.
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace docmill {
+
+inline constexpr int kMaxJsonDepth = 64;
+
+// Nothing when the text is not JSON, or nests deeper than kMaxJsonDepth.
+std::optional<nlohmann::json> parse_json(std::string_view text);
+
+// One line. Invalid UTF-8 becomes U+FFFD, where dump() alone would throw.
+std::string to_text(const nlohmann::json& value);
+
+}  // namespace docmill

@@ -1,0 +1,274 @@
+#include "llm/reply.h"
+
+#include <curl/curl.h>
+
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "llm/error_body.h"
+#include "llm/json_text.h"
+#include "llm/usage.h"
+
+namespace docmill {
+namespace {
+
+using nlohmann::json;
+
+std::string word_at(const json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+void set_outcome(DecodedReply& decoded, Ending ending, std::string error_class,
+                 std::string message) {
+  decoded.outcome.ending = ending;
+  decoded.outcome.error_class = std::move(error_class);
+  decoded.outcome.error_message = std::move(message);
+}
+
+struct ExchangeRule {
+  Ending ending;
+  const char* error_class;
+  const char* message;
+};
+
+ExchangeRule rule_of(Exchange exchange) {
+  switch (exchange) {
+    case Exchange::complete:
+      break;
+    case Exchange::not_sent:
+      return {Ending::not_sent, "not_sent", "no connection"};
+    case Exchange::certificate:
+      return {Ending::provider_down, "certificate", "the provider's certificate is not accepted"};
+    case Exchange::first_byte_timeout:
+      return {Ending::cut, "timeout", "no answer before first_byte_timeout"};
+    case Exchange::stalled:
+      return {Ending::cut, "stalled", "the answer began and then stopped"};
+    case Exchange::deadline:
+      return {Ending::cut, "deadline", "not answered before the deadline"};
+    case Exchange::cut:
+      return {Ending::cut, "cut", "connection lost before the answer was whole"};
+    case Exchange::resend_stopped:
+      return {Ending::cut, "cut", "connection lost before the answer; not sent again by itself"};
+    case Exchange::oversize:
+      return {Ending::cut, "oversize", "the reply passed max_reply"};
+    case Exchange::bad_encoding:
+      return {Ending::cut, "bad_encoding", "the reply could not be decompressed"};
+    case Exchange::aborted:
+      return {Ending::aborted, "aborted", "ended by docmill"};
+  }
+  return {Ending::cut, "cut", ""};
+}
+
+bool is_sent(Exchange exchange) {
+  return exchange != Exchange::not_sent && exchange != Exchange::certificate;
+}
+
+// content as a string, or the text parts of an array.
+std::string text_of(const json& content) {
+  if (content.is_string()) return content.get<std::string>();
+  std::string text;
+  if (!content.is_array()) return text;
+  for (const json& part : content) {
+    if (part.is_object() && word_at(part, "type") == "text") text += word_at(part, "text");
+  }
+  return text;
+}
+
+enum class Finish { whole, truncated, refused, other };
+
+// The providers' own words, and those of native APIs that leak through relays.
+Finish finish_of(const std::string& reason) {
+  const std::string word = lower_ascii(reason);
+  if (word == "stop" || word == "end_turn" || word == "stop_sequence") return Finish::whole;
+  if (word == "length" || word == "max_tokens" || word == "model_context_window_exceeded") {
+    return Finish::truncated;
+  }
+  if (word == "content_filter" || word == "refusal" || word == "safety" || word == "recitation" ||
+      word == "prohibited_content" || word == "blocklist") {
+    return Finish::refused;
+  }
+  return Finish::other;
+}
+
+void judge_answer(DecodedReply& decoded, bool has_refusal) {
+  const std::string said = printable_line(utf8_prefix(decoded.finish_reason, 40));
+  switch (has_refusal ? Finish::refused : finish_of(decoded.finish_reason)) {
+    case Finish::refused:
+      return set_outcome(decoded, Ending::refused, "refused",
+                         "the model refused (finish_reason " + said + ")");
+    case Finish::truncated:
+      return set_outcome(decoded, Ending::truncated, "truncated",
+                         "the answer was cut off by its length limit");
+    case Finish::other:
+      return set_outcome(decoded, Ending::bad_reply, "incomplete",
+                         "the answer is not whole (finish_reason " + said + ")");
+    case Finish::whole:
+      break;
+  }
+  if (is_blank(decoded.text)) {
+    return set_outcome(decoded, Ending::bad_reply, "no_content", "the answer has no content");
+  }
+  decoded.outcome = Outcome{};
+}
+
+void decode_openai(const json& body, DecodedReply& decoded) {
+  const auto choices = body.find("choices");
+  if (choices == body.end() || !choices->is_array() || choices->empty() ||
+      !choices->front().is_object()) {
+    return set_outcome(decoded, Ending::bad_reply, "no_choices", "the reply has no choices");
+  }
+  const json& choice = choices->front();
+  decoded.finish_reason = word_at(choice, "finish_reason");
+  bool has_refusal = false;
+  const auto message = choice.find("message");
+  if (message != choice.end() && message->is_object()) {
+    if (const auto content = message->find("content"); content != message->end()) {
+      decoded.text = text_of(*content);
+    }
+    has_refusal = !word_at(*message, "refusal").empty();
+  }
+  judge_answer(decoded, has_refusal);
+}
+
+void decode_anthropic(const json& body, DecodedReply& decoded) {
+  decoded.finish_reason = word_at(body, "stop_reason");
+  if (const auto content = body.find("content"); content != body.end()) {
+    decoded.text = text_of(*content);
+  }
+  judge_answer(decoded, false);
+}
+
+void decode_success(const HttpReply& reply, const Provider& provider, DecodedReply& decoded) {
+  const auto body = parse_json(trimmed(reply.body));
+  if (!body || !body->is_object()) {
+    const char* what = is_blank(reply.body) ? "empty_reply" : "not_json";
+    set_outcome(decoded, Ending::bad_reply, what,
+                is_blank(reply.body) ? "HTTP 200 without a body"
+                                     : "HTTP 200, but the body is not the JSON of an answer");
+    decoded.outcome.may_be_billed = true;
+    return;
+  }
+  decoded.model_returned = printable_line(utf8_prefix(word_at(*body, "model"), 200));
+  decoded.usage = read_usage(*body, provider.dialect);
+  if (const auto usage = body->find("usage"); usage != body->end() && usage->is_object()) {
+    decoded.usage_json = to_text(*usage);
+  }
+  const auto error = body->find("error");
+  if (error != body->end() && !error->is_null()) {
+    const ErrorBody said = read_error_body(reply.body);
+    decoded.outcome = outcome_of_status(said.status >= 400 ? said.status : 500, said, true);
+  } else if (provider.dialect == Dialect::openai) {
+    decode_openai(*body, decoded);
+  } else {
+    decode_anthropic(*body, decoded);
+  }
+  decoded.outcome.may_be_billed = !decoded.usage;
+}
+
+std::optional<double> number_of(const std::string& text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (!std::isfinite(value) || value < 0 || value > 1e9) return std::nullopt;
+  return value;
+}
+
+std::optional<std::int64_t> provider_time_ms(const HttpReply& reply) {
+  if (const auto value = number_of(reply.header("openai-processing-ms"))) {
+    return static_cast<std::int64_t>(*value);
+  }
+  return std::nullopt;
+}
+
+std::string request_id_of(const HttpReply& reply) {
+  for (const char* name : {"x-request-id", "request-id", "x-generation-id", "cf-ray"}) {
+    const std::string& id = reply.header(name);
+    if (!id.empty()) return printable_line(utf8_prefix(id, 200));
+  }
+  return {};
+}
+
+}  // namespace
+
+const std::string& HttpReply::header(const std::string& name) const {
+  static const std::string none;
+  for (const Header& header : headers) {
+    if (header.name == name) return header.value;
+  }
+  return none;
+}
+
+DecodedReply decode_reply(const HttpReply& reply, const Provider& provider) {
+  DecodedReply decoded;
+  decoded.request_id = request_id_of(reply);
+  decoded.provider_ms = provider_time_ms(reply);
+  if (reply.exchange != Exchange::complete) {
+    const ExchangeRule rule = rule_of(reply.exchange);
+    set_outcome(decoded, rule.ending, rule.error_class, rule.message);
+    if (!reply.detail.empty()) decoded.outcome.error_message += " (" + reply.detail + ")";
+    decoded.outcome.may_be_billed = is_sent(reply.exchange);
+  } else if (reply.status >= 200 && reply.status < 300) {
+    decode_success(reply, provider, decoded);
+  } else {
+    decoded.outcome =
+        outcome_of_status(reply.status, read_error_body(reply.body), provider.bills_errors);
+    // An error that says what it used is billed for that.
+    if (const auto body = parse_json(reply.body); body && body->is_object()) {
+      decoded.usage = read_usage(*body, provider.dialect);
+      if (decoded.usage) decoded.usage_json = to_text(body->at("usage"));
+    }
+  }
+  if (decoded.outcome.ending != Ending::answered) {
+    decoded.outcome.retry_after_ms = retry_after_ms(reply, reply.received_at_ms);
+  }
+  return decoded;
+}
+
+Settlement settlement_of(const DecodedReply& decoded, const HttpReply& reply,
+                         const std::optional<PriceRow>& price) {
+  Settlement settlement;
+  settlement.outcome =
+      decoded.outcome.ending == Ending::answered ? "answered" : decoded.outcome.error_class;
+  settlement.error_message = decoded.outcome.error_message;
+  if (reply.status != 0) settlement.http_status = reply.status;
+  settlement.provider_request_id = decoded.request_id;
+  settlement.model_returned = decoded.model_returned;
+  settlement.finish_reason = printable_line(utf8_prefix(decoded.finish_reason, 40));
+  settlement.usage = decoded.usage;
+  settlement.usage_json = decoded.usage_json;
+  settlement.provider_ms = decoded.provider_ms;
+  if (reply.first_byte_ms >= 0) settlement.first_byte_ms = reply.first_byte_ms;
+  settlement.total_ms = reply.total_ms;
+  if (decoded.usage && price) {
+    settlement.cost_basis = "usage";
+    settlement.price = price->id;
+    settlement.cost_pusd = cost_pusd(*decoded.usage, price->price);
+  } else if (decoded.usage) {
+    settlement.cost_basis = "unpriced";
+  } else if (decoded.outcome.may_be_billed) {
+    settlement.cost_basis = "unknown";
+  } else {
+    settlement.cost_basis = "zero";
+    settlement.cost_pusd = 0;
+  }
+  return settlement;
+}
+
+std::optional<std::int64_t> retry_after_ms(const HttpReply& reply, std::int64_t now_ms) {
+  if (const auto value = number_of(reply.header("retry-after-ms"))) {
+    return static_cast<std::int64_t>(std::ceil(*value));
+  }
+  const std::string& asked = reply.header("retry-after");
+  if (asked.empty()) return std::nullopt;
+  if (const auto seconds = number_of(asked)) {
+    return static_cast<std::int64_t>(std::ceil(*seconds * 1000));
+  }
+  const std::int64_t date_s = curl_getdate(asked.c_str(), nullptr);
+  if (date_s < 0) return std::nullopt;
+  return std::max<std::int64_t>(0, date_s * 1000 - now_ms);
+}
+
+}  // namespace docmill

@@ -1,0 +1,42 @@
+#pragma once
+
+// What a provider's reply means: an outcome for the policy, an answer for the task, usage for the
+// ledger. The facts behind each rule are provider documentation and recorded traffic; where
+// providers contradict each other the status comes first, then the code, then the message.
+//
+// A 200 is not yet success: the body must be JSON without a top-level error, with a choice that has
+// content and a finish reason that says it is whole.
+
+#include <optional>
+#include <string>
+
+#include "llm/http_reply.h"
+#include "llm/model.h"
+#include "queue/policy.h"
+#include "store/ledger.h"
+
+namespace docmill {
+
+struct DecodedReply {
+  Outcome outcome;
+  std::string text;           // the answer; empty unless answered, refused or truncated
+  std::string finish_reason;  // as the provider said it
+  std::string model_returned;
+  std::string request_id;
+  std::optional<Usage> usage;
+  std::string usage_json;  // as it came
+  std::optional<std::int64_t> provider_ms;
+};
+
+DecodedReply decode_reply(const HttpReply& reply, const Provider& provider);
+
+// What the ledger keeps of it. Cost comes from usage and the price alone: usage without a price is
+// unpriced, a reply that may have been billed without usage is unknown, the rest is zero.
+Settlement settlement_of(const DecodedReply& decoded, const HttpReply& reply,
+                         const std::optional<PriceRow>& price);
+
+// How long the provider asks to wait, in ms: retry-after-ms, Retry-After (seconds, fractions, HTTP
+// date), or nothing. `now_ms` is for dates.
+std::optional<std::int64_t> retry_after_ms(const HttpReply& reply, std::int64_t now_ms);
+
+}  // namespace docmill

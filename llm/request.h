@@ -1,0 +1,33 @@
+#pragma once
+
+// A request as the tasks see it, and its bytes for a provider.
+
+#include <cstdint>
+#include <string>
+
+#include "llm/model.h"
+
+namespace docmill {
+
+struct ChatRequest {
+  std::string system;
+  std::string user;
+  std::int64_t max_output_tokens = 1024;
+  std::string json_schema;  // the text of a JSON Schema the answer must match; empty: plain text
+};
+
+struct EncodedRequest {
+  std::string path;  // appended to the provider's base_url
+  std::string body;
+  // What no tokenizer passes: one token a byte of the body, and the dialect's own per message.
+  std::int64_t max_input_tokens = 0;
+  std::int64_t max_output_tokens = 0;  // the request's, within the model's
+};
+
+// The same request and model give the same bytes.
+EncodedRequest encode_request(const ChatRequest& request, const Model& model, Dialect dialect);
+
+// Tokens of a text by its scripts, for estimates and for "does it fit": never for cost.
+std::int64_t estimated_tokens(std::string_view text);
+
+}  // namespace docmill

@@ -1,0 +1,75 @@
+#include "llm/usage.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/money.h"
+
+namespace docmill {
+namespace {
+
+using nlohmann::json;
+
+// A count, 0 when it is absent or null, nothing when it is no count.
+std::optional<std::int64_t> count_at(const json& object, const char* key) {
+  const auto it = object.find(key);
+  if (it == object.end() || it->is_null()) return 0;
+  // Some gateways send whole numbers as 12.0.
+  if (it->is_number_float()) {
+    const double value = it->get<double>();
+    if (!(value >= 0 && value <= static_cast<double>(kMaxTokens))) return std::nullopt;
+    const auto whole = static_cast<std::int64_t>(value);
+    if (static_cast<double>(whole) != value) return std::nullopt;
+    return whole;
+  }
+  if (!it->is_number_integer()) return std::nullopt;
+  if (it->is_number_unsigned() && it->get<std::uint64_t>() > std::uint64_t{kMaxTokens}) {
+    return std::nullopt;
+  }
+  const auto value = it->get<std::int64_t>();
+  if (value < 0 || value > kMaxTokens) return std::nullopt;
+  return value;
+}
+
+std::optional<std::int64_t> nested_count(const json& object, const char* outer, const char* key) {
+  const auto it = object.find(outer);
+  if (it == object.end() || !it->is_object()) return 0;
+  return count_at(*it, key);
+}
+
+// prompt_tokens includes what was cached; DeepSeek names the same number twice, so aliases are
+// never added: the first that is there counts.
+std::optional<Usage> openai_usage(const json& usage) {
+  if (!usage.contains("prompt_tokens") || !usage.contains("completion_tokens")) return std::nullopt;
+  const auto prompt = count_at(usage, "prompt_tokens");
+  const auto completion = count_at(usage, "completion_tokens");
+  auto cached = nested_count(usage, "prompt_tokens_details", "cached_tokens");
+  if (cached == 0) cached = count_at(usage, "prompt_cache_hit_tokens");
+  const auto written = nested_count(usage, "prompt_tokens_details", "cache_write_tokens");
+  const auto reasoning = nested_count(usage, "completion_tokens_details", "reasoning_tokens");
+  if (!prompt || !completion || !cached || !written || !reasoning) return std::nullopt;
+  if (*cached + *written > *prompt) return std::nullopt;
+  return Usage{*prompt - *cached - *written, *cached, *written, *completion,
+               std::min(*reasoning, *completion)};
+}
+
+// input_tokens excludes what was read from or written to the cache.
+std::optional<Usage> anthropic_usage(const json& usage) {
+  if (!usage.contains("input_tokens") || !usage.contains("output_tokens")) return std::nullopt;
+  const auto input = count_at(usage, "input_tokens");
+  const auto output = count_at(usage, "output_tokens");
+  const auto cached = count_at(usage, "cache_read_input_tokens");
+  const auto written = count_at(usage, "cache_creation_input_tokens");
+  const auto reasoning = nested_count(usage, "output_tokens_details", "thinking_tokens");
+  if (!input || !output || !cached || !written || !reasoning) return std::nullopt;
+  return Usage{*input, *cached, *written, *output, std::min(*reasoning, *output)};
+}
+
+}  // namespace
+
+std::optional<Usage> read_usage(const json& body, Dialect dialect) {
+  const auto it = body.find("usage");
+  if (it == body.end() || !it->is_object()) return std::nullopt;
+  return dialect == Dialect::openai ? openai_usage(*it) : anthropic_usage(*it);
+}
+
+}  // namespace docmill

@@ -1,0 +1,305 @@
+#include "queue/job_queue.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/money.h"
+
+namespace docmill {
+namespace {
+
+// How many due jobs one turn brings back; the rest come in the next.
+constexpr int kPromotedAtOnce = 1000;
+
+bool ends_job(Move move) {
+  return move == Move::done || move == Move::fail || move == Move::cancel;
+}
+
+JobChange change_for(const Claim& claim, const Outcome& outcome, const Decision& decision,
+                     std::int64_t now_ms) {
+  JobChange change;
+  change.position = claim.job.position;
+  const bool costly = outcome.may_be_billed || outcome.ending == Ending::bad_reply ||
+                      outcome.ending == Ending::invalid_output;
+  change.tries = claim.job.tries + (decision.counts_try ? 1 : 0);
+  change.unsure = claim.job.unsure + (decision.counts_try && costly ? 1 : 0);
+  if (!outcome.error_class.empty()) {
+    change.error_class = outcome.error_class;
+    change.error_message = outcome.error_message;
+  }
+  switch (decision.move) {
+    case Move::done:
+      change.state = "done";
+      break;
+    case Move::fail:
+      change.state = "failed";
+      break;
+    case Move::cancel:
+      change.state = "cancelled";
+      break;
+    case Move::hold:
+      change.state = "held";
+      break;
+    case Move::give_back:
+      change.state = "ready";
+      break;
+    case Move::retry:
+      change.state = "waiting";
+      change.run_at_ms = decision.run_at_ms;
+      break;
+    case Move::fall_back:
+      change.state = "ready";
+      change.position = claim.job.position + 1;
+      change.tries = 0;
+      change.unsure = 0;
+      break;
+  }
+  if (ends_job(decision.move)) change.finished_at_ms = now_ms;
+  return change;
+}
+
+}  // namespace
+
+JobQueue::JobQueue(Database& db, const Clock& clock, Policy policy)
+    : db_(db), clock_(clock), policy_(policy), jobs_(db), ledger_(db) {}
+
+Batch JobQueue::open_batch_in_transaction(const Batch& wanted) {
+  Transaction transaction(db_);
+  std::optional<Batch> batch = jobs_.batch(wanted.name);
+  if (!batch) {
+    Batch fresh = wanted;
+    fresh.created_at_ms = clock_.now_ms();
+    batch = jobs_.batch(jobs_.insert_batch(fresh));
+  }
+  transaction.commit();
+  return *batch;
+}
+
+AddedCounts JobQueue::add_in_transaction(BatchId batch, std::span<const NewJob> jobs) {
+  Transaction transaction(db_);
+  AddedCounts counts;
+  const std::int64_t now_ms = clock_.now_ms();
+  for (const NewJob& job : jobs) {
+    switch (jobs_.add(batch, job, now_ms)) {
+      case Added::fresh:
+        ++counts.fresh;
+        break;
+      case Added::changed:
+        ++counts.changed;
+        break;
+      case Added::unchanged:
+        ++counts.unchanged;
+        break;
+    }
+  }
+  if (counts.fresh + counts.changed > 0) jobs_.reopen(batch);
+  transaction.commit();
+  return counts;
+}
+
+void JobQueue::seal_in_transaction(BatchId batch) {
+  Transaction transaction(db_);
+  const std::int64_t now_ms = clock_.now_ms();
+  jobs_.seal(batch, now_ms);
+  // Nothing may be left to do: every document was unreadable, or done before.
+  jobs_.finish_if_ended(batch, now_ms);
+  transaction.commit();
+}
+
+int JobQueue::promote_due() {
+  return jobs_.promote_due(clock_.now_ms(), kPromotedAtOnce);
+}
+
+std::optional<Claim> JobQueue::claim(const Job& job, const ClaimTerms& terms) {
+  CHECK(terms.position >= job.position && terms.position < terms.chain_length);
+  NewAttempt attempt;
+  attempt.job = job.id;
+  attempt.batch = job.batch;
+  attempt.number = job.requests + 1;
+  attempt.worker = terms.worker;
+  attempt.route = terms.route;
+  attempt.provider = terms.provider;
+  attempt.model = terms.model;
+  attempt.model_asked = terms.model_asked;
+  attempt.opened_at_ms = clock_.now_ms();
+  attempt.request_bytes = terms.request_bytes;
+  attempt.max_output_tokens = terms.max_output_tokens;
+  if (terms.price) {
+    attempt.ceiling_pusd =
+        ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens, terms.price->price);
+    attempt.ceiling_price = terms.price->id;
+  }
+  if (!jobs_.reserve(job.batch, attempt.ceiling_pusd.value_or(0))) return std::nullopt;
+  Claim claim;
+  claim.job = job;
+  claim.job.requests = attempt.number;
+  if (terms.position != job.position) claim.job.tries = claim.job.unsure = 0;
+  claim.job.position = terms.position;
+  claim.attempt = ledger_.open(attempt);
+  claim.chain_length = terms.chain_length;
+  claim.ceiling_pusd = attempt.ceiling_pusd;
+  CHECK(jobs_.set_running(job.id, claim.attempt));
+  return claim;
+}
+
+Settled JobQueue::settle(const Claim& claim, const Outcome& outcome, const Settlement& settlement,
+                         const std::optional<Answer>& answer, bool unwanted, double random) {
+  CHECK((outcome.ending == Ending::answered) == answer.has_value());
+  const std::int64_t now_ms = clock_.now_ms();
+  if (const auto change = ledger_.settle(claim.attempt, settlement, now_ms)) {
+    jobs_.add_money(claim.job.batch, *change);
+  }
+  JobFacts facts;
+  facts.chain_position = claim.job.position;
+  facts.chain_length = claim.chain_length;
+  facts.tries = claim.job.tries;
+  facts.unsure = claim.job.unsure;
+  facts.requests = claim.job.requests - claim.job.requests_before;
+  facts.unwanted = unwanted || (!answer && jobs_.is_superseded(claim.job.id));
+  Settled settled;
+  settled.decision = decide(facts, outcome, policy_, now_ms, random);
+  move_job(claim, outcome, settled.decision, answer, settled);
+  if (claim.batch_has_cap && claim.ceiling_pusd && settlement.cost_pusd &&
+      *settlement.cost_pusd > *claim.ceiling_pusd) {
+    jobs_.set_held(claim.job.batch,
+                   fmt::format("a request cost {} and its ceiling was {}: the provider counts more "
+                               "tokens than bytes were sent",
+                               human_usd(*settlement.cost_pusd), human_usd(*claim.ceiling_pusd)));
+    settled.held_batch = true;
+  }
+  return settled;
+}
+
+void JobQueue::move_job(const Claim& claim, const Outcome& outcome, const Decision& decision,
+                        const std::optional<Answer>& answer, Settled& settled) {
+  JobChange change = change_for(claim, outcome, decision, clock_.now_ms());
+  if (decision.move == Move::hold &&
+      claim.job.requests - claim.job.requests_before >= policy_.max_requests) {
+    change.error_class = "max_requests";
+    change.error_message = fmt::format("sent {} times without a result; the last: {}",
+                                       policy_.max_requests, outcome.error_message);
+  }
+  settled.changed_job = jobs_.leave_running(claim.job.id, claim.attempt, change);
+  if (!settled.changed_job) return;
+  if (answer) jobs_.put_output(claim.job.id, claim.attempt, answer->finish_reason, answer->output);
+  if (ends_job(decision.move)) touched_.insert(claim.job.batch);
+}
+
+void JobQueue::pass_over(const Job& job, int position, int chain_length,
+                         const std::string& error_class, const std::string& why) {
+  JobChange change;
+  change.error_class = error_class;
+  change.error_message = why;
+  if (position + 1 < chain_length) {
+    change.state = "ready";
+    change.position = position + 1;
+  } else {
+    change.state = "failed";
+    change.position = position;
+    change.finished_at_ms = clock_.now_ms();
+    touched_.insert(job.batch);
+  }
+  CHECK(jobs_.pass_over(job.id, change));
+}
+
+std::vector<BatchId> JobQueue::finish_ended() {
+  std::vector<BatchId> finished;
+  const std::int64_t now_ms = clock_.now_ms();
+  for (const BatchId batch : touched_) {
+    if (jobs_.finish_if_ended(batch, now_ms)) finished.push_back(batch);
+  }
+  touched_.clear();
+  return finished;
+}
+
+bool JobQueue::resolve(AttemptId attempt, BatchId batch, const Settlement& settlement) {
+  const auto change = ledger_.settle(attempt, settlement, clock_.now_ms());
+  if (!change) return false;
+  jobs_.add_money(batch, *change);
+  return true;
+}
+
+Recovered JobQueue::recover_in_transaction(std::optional<JobId> suspect) {
+  Transaction transaction(db_);
+  const std::int64_t now_ms = clock_.now_ms();
+  Recovered recovered;
+  for (const OpenAttempt& open : ledger_.open_attempts()) {
+    Settlement unknown;
+    unknown.outcome = "worker_died";
+    unknown.error_message = "the worker ended before the answer was on disk";
+    unknown.cost_basis = "unknown";
+    ledger_.settle(open.id, unknown, now_ms);
+    ++recovered.unknown;
+  }
+  for (const auto& [job, attempt] : jobs_.running()) {
+    if (put_back(job, attempt, suspect == job.id)) {
+      ++recovered.requeued;
+    } else {
+      ++recovered.held;
+    }
+  }
+  recovered.barren_lives = ledger_.end_dead_workers(now_ms);
+  // A clock that was set back, or was wrong at boot, must not keep a job from starting.
+  jobs_.clamp_due(now_ms + std::max(policy_.longest_retry_after_ms, policy_.retry_cap_ms));
+  for (const Batch& batch : jobs_.open_batches()) jobs_.finish_if_ended(batch.id, now_ms);
+  transaction.commit();
+  return recovered;
+}
+
+bool JobQueue::put_back(const Job& job, AttemptId attempt, bool is_suspect) {
+  JobChange change;
+  change.position = job.position;
+  change.tries = job.tries;
+  change.unsure = job.unsure;
+  change.state = "ready";
+  if (is_suspect) jobs_.count_crash(job.id);
+  if (is_suspect && job.crashes + 1 >= policy_.max_crashes) {
+    change.state = "held";
+    change.error_class = "crashes";
+    change.error_message = fmt::format(
+        "the worker died {} times while working on this document's bytes", job.crashes + 1);
+  } else if (jobs_.batch(job.batch).cancelled_at_ms || jobs_.is_superseded(job.id)) {
+    change.state = "cancelled";
+    change.finished_at_ms = clock_.now_ms();
+  }
+  CHECK(jobs_.leave_running(job.id, attempt, change));
+  return change.state != "held";
+}
+
+int JobQueue::cancel_in_transaction(BatchId batch, bool cut) {
+  Transaction transaction(db_);
+  const std::int64_t now_ms = clock_.now_ms();
+  jobs_.set_cancelled(batch, now_ms, cut ? std::optional(now_ms) : std::nullopt);
+  const int cancelled = jobs_.cancel_jobs(batch, now_ms);
+  if (!jobs_.batch(batch).sealed_at_ms) jobs_.seal(batch, now_ms);
+  jobs_.finish_if_ended(batch, now_ms);
+  transaction.commit();
+  return cancelled;
+}
+
+void JobQueue::pause_in_transaction(BatchId batch) {
+  Transaction transaction(db_);
+  jobs_.set_paused(batch, clock_.now_ms());
+  transaction.commit();
+}
+
+void JobQueue::resume_in_transaction(BatchId batch, std::optional<std::int64_t> new_cap_pusd) {
+  Transaction transaction(db_);
+  jobs_.set_paused(batch, std::nullopt);
+  jobs_.set_held(batch, std::nullopt);
+  if (new_cap_pusd) jobs_.set_cap(batch, new_cap_pusd);
+  transaction.commit();
+}
+
+int JobQueue::retry_in_transaction(BatchId batch, const std::string& item_key,
+                                   const std::string& error_class, std::optional<int> route) {
+  Transaction transaction(db_);
+  const int retried = jobs_.retry(batch, item_key, error_class, route);
+  if (retried > 0) jobs_.reopen(batch);
+  transaction.commit();
+  return retried;
+}
+
+}  // namespace docmill

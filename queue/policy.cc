@@ -1,0 +1,155 @@
+#include "queue/policy.h"
+
+#include <algorithm>
+
+namespace docmill {
+namespace {
+
+// Full jitter: spread evenly over [0, base * 2^n], so that jobs which failed together do not come
+// back together.
+std::int64_t backoff_ms(const Policy& policy, int n, double random) {
+  std::int64_t span_ms = policy.retry_base_ms;
+  for (int i = 0; i < n && span_ms < policy.retry_cap_ms; ++i) span_ms *= 2;
+  return static_cast<std::int64_t>(random *
+                                   static_cast<double>(std::min(span_ms, policy.retry_cap_ms)));
+}
+
+bool is_last_model(const JobFacts& job) {
+  return job.chain_position + 1 >= job.chain_length;
+}
+
+Move next_model_or(Move otherwise, const JobFacts& job) {
+  return is_last_model(job) ? otherwise : Move::fall_back;
+}
+
+// It was paid for, or may have been, so it is not done over and over.
+bool is_costly(const Outcome& outcome) {
+  return outcome.may_be_billed || outcome.ending == Ending::bad_reply ||
+         outcome.ending == Ending::invalid_output;
+}
+
+Decision retry_or_next(const JobFacts& job, const Outcome& outcome, const Policy& policy,
+                       std::int64_t now_ms, double random) {
+  Decision decision;
+  decision.counts_try = true;
+  const bool spent = is_costly(outcome) ? job.unsure >= 1 : job.tries + 1 >= policy.max_tries;
+  if (spent) {
+    decision.move = next_model_or(Move::fail, job);
+    return decision;
+  }
+  const std::int64_t asked_ms =
+      std::min(outcome.retry_after_ms.value_or(0), policy.longest_retry_after_ms);
+  decision.move = Move::retry;
+  decision.run_at_ms = now_ms + std::max(asked_ms, backoff_ms(policy, job.tries, random));
+  return decision;
+}
+
+// 429, or no connection: the wait belongs to the lane, and costs the job no try.
+Decision wait_for_lane(const JobFacts& job, const Outcome& outcome, const Policy& policy,
+                       std::int64_t now_ms, double random) {
+  Decision decision;
+  decision.move = Move::retry;
+  std::int64_t wait_ms = backoff_ms(policy, job.requests - 1, random);
+  if (outcome.retry_after_ms) {
+    const std::int64_t asked_ms = std::min(*outcome.retry_after_ms, policy.longest_retry_after_ms);
+    decision.lane_rests_until_ms = now_ms + asked_ms;
+    // Jitter on top: those that were told the same time would all come back in it.
+    wait_ms = asked_ms + std::min<std::int64_t>(wait_ms, 1000);
+  }
+  decision.run_at_ms = now_ms + wait_ms;
+  return decision;
+}
+
+Decision decide_by_ending(const JobFacts& job, const Outcome& outcome, const Policy& policy,
+                          std::int64_t now_ms, double random) {
+  Decision decision;
+  switch (outcome.ending) {
+    case Ending::answered:
+      decision.move = Move::done;
+      return decision;
+    case Ending::not_sent:
+    case Ending::rate_limited:
+      return wait_for_lane(job, outcome, policy, now_ms, random);
+    case Ending::overloaded:
+    case Ending::server_error:
+    case Ending::cut:
+    case Ending::bad_reply:
+    case Ending::invalid_output:
+      return retry_or_next(job, outcome, policy, now_ms, random);
+    case Ending::truncated:
+    case Ending::refused:
+    case Ending::too_long:
+      decision.move = next_model_or(Move::fail, job);
+      return decision;
+    case Ending::bad_request:
+      decision.move = Move::fail;
+      return decision;
+    case Ending::model_down:
+      decision.move = next_model_or(Move::give_back, job);
+      decision.pauses = Pauses::model;
+      return decision;
+    case Ending::provider_down:
+      decision.move = next_model_or(Move::give_back, job);
+      decision.pauses = Pauses::provider;
+      return decision;
+    case Ending::aborted:
+      decision.move = Move::give_back;
+      return decision;
+  }
+  return decision;
+}
+
+bool goes_on(Move move) {
+  return move == Move::retry || move == Move::fall_back || move == Move::give_back;
+}
+
+}  // namespace
+
+const char* to_string(Ending ending) {
+  switch (ending) {
+    case Ending::answered:
+      return "answered";
+    case Ending::not_sent:
+      return "not_sent";
+    case Ending::rate_limited:
+      return "rate_limited";
+    case Ending::overloaded:
+      return "overloaded";
+    case Ending::server_error:
+      return "server_error";
+    case Ending::cut:
+      return "cut";
+    case Ending::bad_reply:
+      return "bad_reply";
+    case Ending::truncated:
+      return "truncated";
+    case Ending::refused:
+      return "refused";
+    case Ending::invalid_output:
+      return "invalid_output";
+    case Ending::too_long:
+      return "too_long";
+    case Ending::bad_request:
+      return "bad_request";
+    case Ending::model_down:
+      return "model_down";
+    case Ending::provider_down:
+      return "provider_down";
+    case Ending::aborted:
+      return "aborted";
+  }
+  return "unknown";
+}
+
+Decision decide(const JobFacts& job, const Outcome& outcome, const Policy& policy,
+                std::int64_t now_ms, double random) {
+  Decision decision = decide_by_ending(job, outcome, policy, now_ms, random);
+  if (job.unwanted && goes_on(decision.move)) {
+    decision.move = Move::cancel;
+  } else if (job.requests >= policy.max_requests && goes_on(decision.move)) {
+    decision.move = Move::hold;
+  }
+  return decision;
+}
+
+}  // namespace docmill

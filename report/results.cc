@@ -1,0 +1,153 @@
+#include "report/results.h"
+
+#include <fmt/format.h>
+#include <sys/xattr.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/errors.h"
+#include "base/file.h"
+#include "base/money.h"
+#include "base/sha256.h"
+#include "base/text.h"
+#include "llm/json_text.h"
+#include "tasks/documents.h"
+
+namespace docmill {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+ordered_json usage_json(const std::optional<Usage>& usage) {
+  if (!usage) return nullptr;
+  return {{"input_tokens", usage->input_tokens()},
+          {"cached_tokens", usage->cached_tokens},
+          {"cache_write_tokens", usage->cache_write_tokens},
+          {"output_tokens", usage->output_tokens},
+          {"reasoning_tokens", usage->reasoning_tokens}};
+}
+
+ordered_json text_or_null(const std::string& text) {
+  return text.empty() ? ordered_json(nullptr) : ordered_json(text);
+}
+
+bool is_unsafe(unsigned char c) {
+  return c < 0x20 || c == 0x7f || c == '\\' || c == ':' || c == '*' || c == '?' || c == '"' ||
+         c == '<' || c == '>' || c == '|' || c == '%';
+}
+
+// One name of a path: no separators, nothing that a shell or another system trips over.
+std::string safe_name(std::string_view part) {
+  std::string out;
+  for (const char c : part) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool leading = out.empty() && (c == '-' || c == '.');
+    out += is_unsafe(byte) || leading ? fmt::format("%{:02X}", byte) : std::string(1, c);
+  }
+  constexpr std::size_t kMaxNameBytes = 200;
+  if (out.size() <= kMaxNameBytes) return out;
+  // Cut names could be equal; their hash tells them apart.
+  return std::string(utf8_prefix(out, kMaxNameBytes - 17)) + "~" +
+         to_hex(sha256_of_parts({part}).substr(0, 8));
+}
+
+constexpr const char* kMark = "user.docmill";
+
+bool has_mark(const fs::path& path) {
+  char value = 0;
+  return getxattr(path.c_str(), kMark, &value, 1) > 0;
+}
+
+}  // namespace
+
+std::string result_line(const ResultRow& row, bool is_json) {
+  ordered_json line;
+  line["id"] = row.item_key;
+  line["source"] = row.source;
+  const bool is_queued = row.state == "ready" || row.state == "waiting" || row.state == "blocked";
+  line["state"] = is_queued ? "queued" : row.state;
+  line["output"] = nullptr;
+  if (row.output) {
+    // It was JSON when it was stored; a value that is none now would be a broken store.
+    const auto value = is_json ? parse_json(*row.output) : std::nullopt;
+    line["output"] = value ? ordered_json(*value) : ordered_json(*row.output);
+  }
+  line["model"] = text_or_null(row.model);
+  line["finish_reason"] = text_or_null(row.finish_reason);
+  line["route"] = text_or_null(row.route);
+  line["fallback"] = row.fell_back;
+  line["reused"] = false;
+  line["usage"] = usage_json(row.usage);
+  line["cost_usd"] =
+      row.is_unpriced ? ordered_json(nullptr) : ordered_json(exact_usd(row.cost_pusd));
+  line["possible_usd"] = exact_usd(row.possible_pusd);
+  line["attempts"] = row.attempts;
+  line["extra"] = nullptr;
+  if (!row.extra.empty()) {
+    if (const auto extra = parse_json(row.extra)) line["extra"] = ordered_json(*extra);
+  }
+  line["error"] = nullptr;
+  if (!row.error_class.empty() && row.state != "done") {
+    line["error"] = {{"class", row.error_class}, {"message", row.error_message}};
+  }
+  return line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+ResultFolder::ResultFolder(fs::path folder, bool is_json, bool force)
+    : folder_(std::move(folder)), is_json_(is_json), force_(force) {}
+
+void ResultFolder::see(const std::string& id) {
+  const std::size_t slash = id.find('/');
+  const std::string first = slash == std::string::npos ? "" : id.substr(0, slash + 1);
+  if (is_first_) shared_ = first;
+  is_first_ = false;
+  if (!id.starts_with(shared_)) shared_.clear();
+}
+
+fs::path ResultFolder::path_of(const std::string& id) const {
+  std::string_view rest = id;
+  rest.remove_prefix(shared_.size());
+  fs::path path;
+  while (!rest.empty()) {
+    const std::size_t slash = std::min(rest.find('/'), rest.size());
+    const std::string name = safe_name(rest.substr(0, slash));
+    if (!name.empty()) path /= name;
+    rest.remove_prefix(std::min(slash + 1, rest.size()));
+  }
+  if (path.empty()) path = "%";
+  const std::string extension = lower_ascii(path.extension().string());
+  const bool is_text =
+      extension == ".txt" || extension == ".md" || extension == ".markdown" || extension == ".text";
+  if (is_json_) return path.string() + ".json";
+  return is_text ? path : fs::path(path.string() + ".md");
+}
+
+void ResultFolder::write(const ResultRow& row) {
+  const fs::path path = folder_ / path_of(row.item_key);
+  std::string content = *row.output;
+  if (content.empty() || content.back() != '\n') content += '\n';
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  if (error) throw WorldError(path.parent_path().string() + ": " + error.message());
+  if (fs::is_symlink(fs::symlink_status(path, error))) {
+    throw UsageError(path.string() + " is a link; results are not written through links");
+  }
+  if (fs::exists(path, error)) {
+    if (read_file(path, kMaxDocumentBytes) == content) {
+      ++written_.unchanged;
+      return;
+    }
+    if (!force_ && !has_mark(path)) {
+      throw UsageError(path.string() +
+                       " is there and docmill did not write it; --force replaces it");
+    }
+  }
+  write_file_atomically(path, content);
+  // Says on the next run that the file is ours. Where the file system keeps no such marks a changed
+  // result needs --force.
+  setxattr(path.c_str(), kMark, "1", 1, 0);
+  ++written_.written;
+}
+
+}  // namespace docmill

@@ -1,0 +1,289 @@
+#include "report/status.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "base/money.h"
+#include "base/text.h"
+#include "llm/json_text.h"
+#include "report/table.h"
+
+namespace docmill {
+namespace {
+
+using nlohmann::ordered_json;
+
+// Over this the rate is measured.
+constexpr std::int64_t kRateWindowMs = 60'000;
+
+struct PublishedWait {
+  std::string reason;
+  std::int64_t until_ms = 0;
+};
+
+std::optional<PublishedWait> published_wait(const std::optional<WorkerRow>& worker,
+                                            const std::string& batch) {
+  if (!worker) return std::nullopt;
+  const auto waits = parse_json(worker->waits);
+  if (!waits || !waits->is_object() || !waits->contains(batch)) return std::nullopt;
+  const auto& wait = waits->at(batch);
+  return PublishedWait{wait.value("reason", std::string()), wait.value("until", std::int64_t{0})};
+}
+
+void add_rate(BatchStatus& status, StoreReader& reader, std::int64_t now_ms) {
+  const std::int64_t window_ms =
+      std::clamp<std::int64_t>(now_ms - status.batch.created_at_ms, 1000, kRateWindowMs);
+  const std::int64_t answers = reader.answers_since(status.batch.id, now_ms - window_ms);
+  status.rate_per_minute = static_cast<double>(answers) * 60'000 / static_cast<double>(window_ms);
+  const std::int64_t left = status.counts.queued() + status.counts.running;
+  if (status.state == "running" && left > 0 && status.rate_per_minute > 0) {
+    status.eta_seconds =
+        static_cast<std::int64_t>(static_cast<double>(left) * 60 / status.rate_per_minute);
+  }
+}
+
+void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
+               const std::vector<ProviderPause>& pauses, bool has_worker) {
+  const std::string& name = status.batch.name;
+  if (status.state == "held") {
+    const bool by_cap = status.held_reason.starts_with("its cap");
+    status.bound_by = by_cap ? "its cap" : status.held_reason;
+    const std::string step = status.batch.held_reason ? fmt::format("docmill resume {}{}", name,
+                                                                    by_cap ? " --max-cost USD" : "")
+                                                      : fmt::format("docmill retry {}", name);
+    status.waits.push_back(
+        {status.held_reason, status.counts.queued() + status.counts.held, std::nullopt, step});
+    return;
+  }
+  if (status.state == "paused") {
+    status.bound_by = "paused";
+    status.waits.push_back(
+        {"paused", status.counts.queued(), std::nullopt, fmt::format("docmill resume {}", name)});
+    return;
+  }
+  if (status.state != "running" && status.state != "submitting") return;
+  if (!has_worker && status.counts.queued() > 0) {
+    status.bound_by = "no worker";
+    status.waits.push_back({"no worker", status.counts.queued(), std::nullopt, "docmill work"});
+    return;
+  }
+  const auto wait = published_wait(worker, name);
+  if (wait && status.counts.ready > 0) {
+    status.bound_by = wait->reason;
+    std::string step;
+    for (const ProviderPause& pause : pauses) {
+      if (wait->reason.starts_with(pause.key + " paused")) {
+        step = fmt::format("docmill resume --provider {}", pause.key);
+      }
+    }
+    status.waits.push_back({wait->reason, status.counts.ready,
+                            wait->until_ms > 0 ? std::optional(wait->until_ms) : std::nullopt,
+                            step});
+  } else if (status.counts.ready > 0 && status.counts.running > 0) {
+    status.bound_by = "slots";
+  }
+  if (status.counts.waiting > 0) {
+    status.waits.push_back({"a retry", status.counts.waiting, std::nullopt, ""});
+    if (status.bound_by.empty()) status.bound_by = "retries";
+  }
+}
+
+ordered_json time_or_null(const std::optional<std::int64_t>& time_ms) {
+  return time_ms ? ordered_json(iso_time(*time_ms)) : ordered_json(nullptr);
+}
+
+ordered_json json_of(const BatchStatus& s) {
+  ordered_json out;
+  out["name"] = s.batch.name;
+  out["task"] = s.batch.task;
+  out["tenant"] = s.batch.tenant;
+  out["state"] = s.state;
+  out["held_reason"] = s.held_reason.empty() ? ordered_json(nullptr) : ordered_json(s.held_reason);
+  out["jobs"] = {{"total", s.counts.total()},      {"queued", s.counts.queued()},
+                 {"running", s.counts.running},    {"done", s.counts.done},
+                 {"failed", s.counts.failed},      {"held", s.counts.held},
+                 {"cancelled", s.counts.cancelled}};
+  out["cost"] = {{"measured_usd", exact_usd(s.money.measured_pusd)},
+                 {"in_flight_usd", exact_usd(s.money.in_flight_pusd)},
+                 {"possible_usd", exact_usd(s.money.possible_pusd)},
+                 {"unpriced_requests", s.money.unpriced_requests}};
+  out["max_cost_usd"] =
+      s.batch.cap_pusd ? ordered_json(exact_usd(*s.batch.cap_pusd)) : ordered_json(nullptr);
+  out["rate_per_minute"] = s.rate_per_minute;
+  out["eta_seconds"] = s.eta_seconds ? ordered_json(*s.eta_seconds) : ordered_json(nullptr);
+  out["bound_by"] = s.bound_by.empty() ? ordered_json(nullptr) : ordered_json(s.bound_by);
+  out["waits"] = ordered_json::array();
+  for (const BatchWait& wait : s.waits) {
+    out["waits"].push_back({{"reason", wait.reason},
+                            {"jobs", wait.jobs},
+                            {"until", time_or_null(wait.until_ms)},
+                            {"next_step", wait.next_step.empty() ? ordered_json(nullptr)
+                                                                 : ordered_json(wait.next_step)}});
+  }
+  out["created_at"] = iso_time(s.batch.created_at_ms);
+  out["finished_at"] = time_or_null(s.batch.finished_at_ms);
+  return out;
+}
+
+std::string eta_text(const BatchStatus& status) {
+  if (!status.eta_seconds) return "-";
+  return "~" + human_duration(*status.eta_seconds * 1000);
+}
+
+std::string bar(const JobCounts& counts) {
+  constexpr std::int64_t kWidth = 32;
+  const std::int64_t total = std::max<std::int64_t>(counts.total(), 1);
+  const auto filled = static_cast<std::size_t>(counts.ended() * kWidth / total);
+  return "[" + std::string(filled, '#') + std::string(kWidth - filled, '-') + "]";
+}
+
+std::int64_t percent(const JobCounts& counts) {
+  return counts.ended() * 100 / std::max<std::int64_t>(counts.total(), 1);
+}
+
+}  // namespace
+
+std::string state_of(const Batch& batch, const JobCounts& counts) {
+  if (batch.cancelled_at_ms) return "cancelled";
+  if (batch.finished_at_ms) return "finished";
+  if (batch.held_reason) return "held";
+  if (batch.paused_at_ms) return "paused";
+  if (!batch.sealed_at_ms) return "submitting";
+  const bool only_held_left = counts.held > 0 && counts.queued() + counts.running == 0;
+  return only_held_left ? "held" : "running";
+}
+
+StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
+                        const std::string& only, std::int64_t now_ms) {
+  StoreStatus out;
+  out.store = store.string();
+  out.now_ms = now_ms;
+  out.worker = running_worker(store);
+  const std::optional<WorkerRow> worker = reader.current_worker();
+  const std::vector<ProviderPause> pauses = reader.pauses();
+  for (Batch& batch : reader.batches()) {
+    if (!only.empty() && batch.name != only) continue;
+    BatchStatus status;
+    status.counts = reader.counts(batch.id);
+    status.money = reader.money(batch.id);
+    status.errors = reader.errors(batch.id);
+    status.state = state_of(batch, status.counts);
+    if (status.state == "held") {
+      status.held_reason =
+          batch.held_reason.value_or(fmt::format("{} documents are held", status.counts.held));
+    }
+    status.batch = std::move(batch);
+    add_rate(status, reader, now_ms);
+    add_waits(status, worker, pauses, out.worker.has_value());
+    out.batches.push_back(std::move(status));
+  }
+  return out;
+}
+
+std::string status_json(const StoreStatus& status) {
+  ordered_json out;
+  out["worker"] = nullptr;
+  if (status.worker) {
+    out["worker"] = {{"pid", status.worker->pid}, {"since", iso_time(status.worker->since_ms)}};
+  }
+  out["batches"] = ordered_json::array();
+  for (const BatchStatus& batch : status.batches) out["batches"].push_back(json_of(batch));
+  return out.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+std::string status_table(const StoreStatus& status, bool all) {
+  Table table(
+      {"BATCH", "TASK", "STATE", ">DONE/TOTAL", ">FAILED", ">COST", ">CAP", "LEFT", "BOUND BY"});
+  std::int64_t hidden = 0;
+  std::string steps;
+  std::int64_t shown = 0;
+  for (const BatchStatus& s : status.batches) {
+    const bool has_ended = s.state == "finished" || s.state == "cancelled";
+    if (has_ended && !all) {
+      ++hidden;
+      continue;
+    }
+    ++shown;
+    table.add({s.batch.name, s.batch.task, s.state,
+               fmt::format("{}/{}", with_commas(s.counts.done), with_commas(s.counts.total())),
+               with_commas(s.counts.failed), human_usd(s.money.measured_pusd),
+               s.batch.cap_pusd ? human_usd(*s.batch.cap_pusd) : "-", eta_text(s),
+               s.bound_by.empty() ? "-" : s.bound_by});
+    for (const BatchWait& wait : s.waits) {
+      if (wait.next_step.empty() || steps.find(wait.next_step) != std::string::npos) continue;
+      steps += (steps.empty() ? "next: " : "      ") + wait.next_step + "\n";
+    }
+  }
+  std::string text;
+  if (shown > 0) text += table.text();
+  if (shown == 0 && hidden == 0) text += "no batches yet: docmill submit TASK INPUT...\n";
+  text += steps;
+  if (hidden > 0) {
+    text +=
+        fmt::format("{} finished batch{}: docmill status --all\n", hidden, hidden == 1 ? "" : "es");
+  }
+  return text;
+}
+
+std::string status_view(const BatchStatus& s, const StoreStatus& store) {
+  const std::int64_t end_ms = s.batch.finished_at_ms.value_or(store.now_ms);
+  std::string text = fmt::format("{}  {}  {}  {}\n", printable_line(s.batch.name), s.batch.task,
+                                 s.state, human_duration(end_ms - s.batch.created_at_ms));
+  text += fmt::format("{}  {} %  {} of {} documents\n", bar(s.counts), percent(s.counts),
+                      with_commas(s.counts.ended()), with_commas(s.counts.total()));
+  text += fmt::format("done {}   failed {}   running {}   queued {}", with_commas(s.counts.done),
+                      with_commas(s.counts.failed), with_commas(s.counts.running),
+                      with_commas(s.counts.queued()));
+  if (s.counts.waiting > 0) text += fmt::format(" ({} wait for a retry)", s.counts.waiting);
+  if (s.counts.held > 0) text += fmt::format("   held {}", with_commas(s.counts.held));
+  if (s.counts.cancelled > 0) text += fmt::format("   cancelled {}", s.counts.cancelled);
+  text += "\n";
+  if (s.state == "running" || s.state == "submitting") {
+    text += fmt::format("rate {:.0f}/min   left {}", s.rate_per_minute, eta_text(s));
+    if (s.eta_seconds) {
+      text += "   ends " + clock_time(store.now_ms + *s.eta_seconds * 1000).substr(0, 5) + " UTC";
+    }
+    text += "\n";
+  }
+  if (!s.bound_by.empty()) text += "bound by " + printable_line(s.bound_by) + "\n";
+  text +=
+      fmt::format("money {} spent + {} in flight + {} unknown", human_usd(s.money.measured_pusd),
+                  human_usd(s.money.in_flight_pusd), human_usd(s.money.possible_pusd));
+  if (s.batch.cap_pusd) text += fmt::format(", cap {}", human_usd(*s.batch.cap_pusd));
+  if (s.money.unpriced_requests > 0) {
+    text += fmt::format("   unpriced requests {}", with_commas(s.money.unpriced_requests));
+  }
+  text += "\n";
+  for (const ErrorCount& error : s.errors) {
+    text += fmt::format("{}{} {}", &error == &s.errors.front() ? "failed: " : "   ", error.jobs,
+                        printable_line(error.error_class));
+  }
+  if (!s.errors.empty()) text += "\n";
+  for (const BatchWait& wait : s.waits) {
+    if (!wait.next_step.empty()) text += "next: " + printable_line(wait.next_step) + "\n";
+  }
+  return text;
+}
+
+std::string status_line(const BatchStatus& s) {
+  std::string line = fmt::format(
+      "{}: {} of {} documents, {} failed, {} running, {} queued, {} spent, {:.0f}/min, left {}",
+      printable_line(s.batch.name), s.counts.ended(), s.counts.total(), s.counts.failed,
+      s.counts.running, s.counts.queued(), human_usd(s.money.measured_pusd), s.rate_per_minute,
+      eta_text(s));
+  if (!s.bound_by.empty()) line += ", bound by " + printable_line(s.bound_by);
+  return line;
+}
+
+int exit_code_of(const BatchStatus& status) {
+  if (status.state == "held" || status.state == "paused") return 4;
+  if (status.state == "cancelled") return 1;
+  if (status.state == "finished") return status.counts.failed > 0 ? 1 : 0;
+  // Not ended: a provider waits for a person.
+  return 4;
+}
+
+}  // namespace docmill

@@ -1,0 +1,237 @@
+#include "store/database.h"
+
+#include <SQLiteCpp/Statement.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <system_error>
+
+#include "base/check.h"
+#include "base/errors.h"
+#include "store/migrations.h"
+
+namespace docmill {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kLargeWalBytes = 64 << 20;
+// Longer than any honest transaction; the write lock makes it moot except against strangers.
+constexpr int kBusyTimeoutMs = 10'000;
+
+// WAL needs shared memory on one host; on these it corrupts.
+const char* network_file_system(const fs::path& folder) {
+  struct statfs info {};
+  if (statfs(folder.c_str(), &info) != 0) throw world_error_from_errno(folder.string());
+  switch (static_cast<unsigned long>(info.f_type)) {
+    case NFS_SUPER_MAGIC:
+      return "NFS";
+    case SMB_SUPER_MAGIC:
+      return "SMB";
+    case 0xff534d42:
+      return "CIFS";
+    case 0xfe534d42:
+      return "SMB2";
+    case V9FS_MAGIC:
+      return "9p";
+    case CODA_SUPER_MAGIC:
+      return "Coda";
+    case AFS_SUPER_MAGIC:
+      return "AFS";
+    case CEPH_SUPER_MAGIC:
+      return "Ceph";
+    default:
+      return nullptr;
+  }
+}
+
+int open_flags(Access access) {
+  const int flags = SQLite::OPEN_NOFOLLOW | SQLite::OPEN_NOMUTEX;
+  return flags | (access == Access::read_only ? SQLite::OPEN_READONLY : SQLite::OPEN_READWRITE);
+}
+
+SQLite::Database open_connection(const fs::path& file, Access access) {
+  std::error_code error;
+  if (!fs::exists(file, error)) {
+    throw WorldError(
+        fmt::format("{}: there is no store yet; docmill submit makes it", file.string()));
+  }
+  return SQLite::Database(file.string(), open_flags(access), kBusyTimeoutMs);
+}
+
+void make_empty_file(const fs::path& file) {
+  struct stat folder {};
+  if (stat(file.parent_path().c_str(), &folder) != 0) {
+    throw world_error_from_errno(file.parent_path().string());
+  }
+  const mode_t mode = (folder.st_mode & S_ISGID) != 0 ? 0660 : 0600;
+  const Fd fd(open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+  if (!fd.is_open()) {
+    if (errno == EEXIST) return;
+    throw world_error_from_errno(file.string());
+  }
+  fchmod(fd.get(), mode);
+}
+
+void set_db_config(SQLite::Database& connection, int option, int value) {
+  CHECK(sqlite3_db_config(connection.getHandle(), option, value, nullptr) == SQLITE_OK);
+}
+
+}  // namespace
+
+void SqliteCommit::run(SQLite::Database& connection) {
+  connection.exec("COMMIT");
+}
+
+Database::Database(const fs::path& file, Access access, Commit& commit)
+    : file_(file), commit_(commit), connection_(open_connection(file, access)) {
+  configure(access);
+  check_schema(connection_, file_);
+  write_lock_ = access == Access::read_write ? std::make_unique<WriteLock>(file_) : nullptr;
+  data_version_ = std::make_unique<SQLite::Statement>(connection_, "PRAGMA data_version");
+}
+
+void Database::configure(Access access) {
+  set_db_config(connection_, SQLITE_DBCONFIG_DEFENSIVE, 1);
+  set_db_config(connection_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0);
+  set_db_config(connection_, SQLITE_DBCONFIG_DQS_DML, 0);
+  set_db_config(connection_, SQLITE_DBCONFIG_DQS_DDL, 0);
+  set_db_config(connection_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1);
+  connection_.exec("PRAGMA foreign_keys = ON");
+  connection_.exec("PRAGMA cell_size_check = ON");
+  connection_.exec("PRAGMA cache_size = -8192");
+  connection_.exec("PRAGMA mmap_size = 0");
+  connection_.exec("PRAGMA temp_store = MEMORY");
+  if (access == Access::read_write) {
+    connection_.exec("PRAGMA wal_autocheckpoint = 0");
+    connection_.exec("PRAGMA synchronous = FULL");
+  }
+}
+
+std::int64_t Database::data_version() {
+  data_version_->reset();
+  CHECK(data_version_->executeStep());
+  const std::int64_t version = data_version_->getColumn(0).getInt64();
+  data_version_->reset();
+  return version;
+}
+
+std::int64_t Database::wal_bytes() const {
+  struct stat info {};
+  return stat((file_.string() + "-wal").c_str(), &info) == 0 ? std::int64_t{info.st_size} : 0;
+}
+
+std::int64_t Database::free_disk_bytes() const {
+  struct statvfs info {};
+  if (statvfs(file_.parent_path().c_str(), &info) != 0) {
+    throw world_error_from_errno(file_.parent_path().string());
+  }
+  return static_cast<std::int64_t>(info.f_bavail) * static_cast<std::int64_t>(info.f_frsize);
+}
+
+void Database::checkpoint_if_large() {
+  const std::int64_t limit = std::min(kLargeWalBytes, free_disk_bytes() / 4);
+  if (wal_bytes() <= limit) return;
+  // PASSIVE moves what no reader needs and never blocks; the WAL then starts again from its head.
+  sqlite3_wal_checkpoint_v2(connection_.getHandle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
+                            nullptr);
+}
+
+void Database::checkpoint_when_idle() {
+  if (wal_bytes() == 0) return;
+  if (!write_lock_->try_lock()) {
+    write_lock_->drop_place();
+    return;
+  }
+  // With readers in the way this fails at once and is tried again at the next idle moment.
+  sqlite3_busy_timeout(connection_.getHandle(), 0);
+  sqlite3_wal_checkpoint_v2(connection_.getHandle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr,
+                            nullptr);
+  sqlite3_busy_timeout(connection_.getHandle(), kBusyTimeoutMs);
+  write_lock_->unlock();
+}
+
+Transaction::Transaction(Database& db) : db_(db) {
+  db_.write_lock().lock();
+  open_ = true;
+  db_.connection().exec("BEGIN IMMEDIATE");
+}
+
+Transaction::Transaction(Database& db, LockIsHeld) : db_(db), open_(true) {
+  db_.connection().exec("BEGIN IMMEDIATE");
+}
+
+std::unique_ptr<Transaction> Transaction::try_begin(Database& db) {
+  if (!db.write_lock().try_lock()) return nullptr;
+  return std::unique_ptr<Transaction>(new Transaction(db, LockIsHeld{}));
+}
+
+Transaction::~Transaction() {
+  if (!open_) return;
+  // After an I/O error SQLite may have rolled back already; then there is nothing left to do.
+  if (sqlite3_get_autocommit(db_.connection().getHandle()) == 0) {
+    sqlite3_exec(db_.connection().getHandle(), "ROLLBACK", nullptr, nullptr, nullptr);
+  }
+  end();
+}
+
+void Transaction::commit() {
+  CHECK(open_);
+  db_.commit().run(db_.connection());
+  db_.checkpoint_if_large();
+  end();
+}
+
+void Transaction::end() {
+  open_ = false;
+  db_.write_lock().unlock();
+}
+
+fs::path resolved_store_path(const fs::path& file) {
+  std::error_code error;
+  const fs::path folder = fs::canonical(file.has_parent_path() ? file.parent_path() : ".", error);
+  if (error) {
+    throw UsageError(
+        fmt::format("{}: the store's folder is not there: {}", file.string(), error.message()));
+  }
+  if (const char* kind = network_file_system(folder)) {
+    throw WorldError(
+        fmt::format("{}: the store cannot be on a network file system ({}); use "
+                    "--store with a local folder",
+                    file.string(), kind));
+  }
+  return folder / file.filename();
+}
+
+void create_or_migrate(const fs::path& file) {
+  if (fs::exists(file) && is_current(file)) return;
+  const auto lock = WorkerLock::take(file);
+  if (!lock) {
+    // The worker migrated it for its own version; ours is another.
+    if (fs::exists(file) && is_current(file)) return;
+    throw WorldError(
+        fmt::format("{}: the store must be migrated and a worker holds it; stop the "
+                    "worker, then try again",
+                    file.string()));
+  }
+  create_or_migrate_locked(file);
+}
+
+void create_or_migrate_locked(const fs::path& file) {
+  if (!fs::exists(file)) make_empty_file(file);
+  SQLite::Database connection(file.string(), open_flags(Access::read_write), kBusyTimeoutMs);
+  set_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1);
+  WriteLock lock(file);
+  lock.lock();
+  migrate(connection, file);
+  lock.unlock();
+}
+
+}  // namespace docmill

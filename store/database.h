@@ -1,0 +1,102 @@
+#pragma once
+
+// The store: one SQLite file, opened the same way by every process.
+//
+// WAL with synchronous=FULL: when a commit returns, its rows survive power loss. SQLite 3.7.0 to
+// 3.51.2 can lose commits when a checkpoint and a commit of another connection race
+// (sqlite.org/wal.html#walresetbug), so automatic checkpoints are off and every write transaction
+// and every checkpoint, in every process, is made under one lock: WriteLock.
+
+#include <SQLiteCpp/Database.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "store/write_lock.h"
+
+namespace docmill {
+
+// Makes a transaction durable. A seam: the crash tests die before or after the n-th.
+class Commit {
+ public:
+  virtual ~Commit() = default;
+  virtual void run(SQLite::Database& connection) = 0;
+};
+
+class SqliteCommit : public Commit {
+ public:
+  void run(SQLite::Database& connection) override;
+};
+
+enum class Access { read_only, read_write };
+
+class Database {
+ public:
+  // Opens an existing store, at this program's schema. `commit` must outlive it. Throws UsageError
+  // when the file is no docmill store, WorldError when it cannot be used: missing, of a newer
+  // docmill, on a network file system.
+  Database(const std::filesystem::path& file, Access access, Commit& commit);
+  Database(const Database&) = delete;
+
+  SQLite::Database& connection() { return connection_; }
+  const std::filesystem::path& file() const { return file_; }
+  WriteLock& write_lock() { return *write_lock_; }
+  Commit& commit() { return commit_; }
+
+  // Changes when another connection has committed since the last call.
+  std::int64_t data_version();
+  std::int64_t wal_bytes() const;
+  std::int64_t free_disk_bytes() const;
+
+  // Moves the WAL into the file when it is larger than 64 MiB or a quarter of the free space; the
+  // caller holds the write lock. Never waits for readers.
+  void checkpoint_if_large();
+  // Empties the WAL if nobody is in the way. Takes the write lock if it is free at once.
+  void checkpoint_when_idle();
+
+ private:
+  void configure(Access access);
+
+  std::filesystem::path file_;
+  Commit& commit_;
+  SQLite::Database connection_;
+  std::unique_ptr<WriteLock> write_lock_;
+  std::unique_ptr<SQLite::Statement> data_version_;
+};
+
+// A write transaction, under the write lock. Rolled back unless committed.
+class Transaction {
+ public:
+  // Waits for the lock.
+  explicit Transaction(Database& db);
+  // Nothing when another process holds the lock; call again soon, a place in the queue is kept.
+  static std::unique_ptr<Transaction> try_begin(Database& db);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+
+  // When it returns, everything written since the start is on disk.
+  void commit();
+
+ private:
+  struct LockIsHeld {};
+  Transaction(Database& db, LockIsHeld);
+  void end();
+
+  Database& db_;
+  bool open_ = false;
+};
+
+// Makes the store if it is missing and brings an older one to this program's schema, under the
+// worker's lock. What a command that writes calls first.
+void create_or_migrate(const std::filesystem::path& file);
+// The same for a caller that holds the worker's lock.
+void create_or_migrate_locked(const std::filesystem::path& file);
+
+// The path with its folder resolved, so that two names of a store share their lock files. Throws
+// UsageError when the folder is missing.
+std::filesystem::path resolved_store_path(const std::filesystem::path& file);
+
+}  // namespace docmill

@@ -1,0 +1,389 @@
+#include "store/job_store.h"
+
+#include "base/check.h"
+
+// Column lists that more than one statement reads, so that read_batch() and read_job() have one
+// order to know.
+#define BATCH_COLUMNS                                                                          \
+  "id, name, task, tenant, spec, cap_pusd, spent_pusd, reserved_pusd, created_at, sealed_at, " \
+  "paused_at, held_reason, cancelled_at, cut_at, finished_at"
+#define JOB_COLUMNS                                                                         \
+  "id, batch_id, input_id, text_bytes, priority, route, position, tries, unsure, crashes, " \
+  "requests, requests_before"
+
+namespace docmill {
+namespace {
+
+Batch read_batch(Cursor& row) {
+  Batch batch;
+  batch.id = {row.integer(0)};
+  batch.name = row.text(1);
+  batch.task = row.text(2);
+  batch.tenant = row.text(3);
+  batch.spec = row.text(4);
+  batch.cap_pusd = row.maybe_integer(5);
+  batch.spent_pusd = row.integer(6);
+  batch.reserved_pusd = row.integer(7);
+  batch.created_at_ms = row.integer(8);
+  batch.sealed_at_ms = row.maybe_integer(9);
+  batch.paused_at_ms = row.maybe_integer(10);
+  if (!row.is_null(11)) batch.held_reason = row.text(11);
+  batch.cancelled_at_ms = row.maybe_integer(12);
+  batch.cut_at_ms = row.maybe_integer(13);
+  batch.finished_at_ms = row.maybe_integer(14);
+  return batch;
+}
+
+Job read_job(Cursor& row) {
+  Job job;
+  job.id = {row.integer(0)};
+  job.batch = {row.integer(1)};
+  job.input_id = row.integer(2);
+  job.text_bytes = row.integer(3);
+  job.priority = row.integer(4);
+  job.route = row.small(5);
+  job.position = row.small(6);
+  job.tries = row.small(7);
+  job.unsure = row.small(8);
+  job.crashes = row.small(9);
+  job.requests = row.small(10);
+  job.requests_before = row.small(11);
+  return job;
+}
+
+}  // namespace
+
+JobStore::JobStore(Database& db)
+    : db_(db),
+      insert_batch_(db, R"sql(
+        INSERT INTO batch (name, task, tenant, spec, cap_pusd, created_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6))sql"),
+      batch_by_name_(db, "SELECT " BATCH_COLUMNS " FROM batch WHERE name = ?1"),
+      batch_by_id_(db, "SELECT " BATCH_COLUMNS " FROM batch WHERE id = ?1"),
+      open_batches_(db,
+                    "SELECT " BATCH_COLUMNS " FROM batch WHERE finished_at IS NULL ORDER BY id"),
+      seal_(db, "UPDATE batch SET sealed_at = ?2 WHERE id = ?1"),
+      set_paused_(db, "UPDATE batch SET paused_at = ?2 WHERE id = ?1"),
+      set_held_(db, "UPDATE batch SET held_reason = ?2 WHERE id = ?1"),
+      set_cap_(db, "UPDATE batch SET cap_pusd = ?2 WHERE id = ?1"),
+      set_cancelled_(db, "UPDATE batch SET cancelled_at = ?2, cut_at = ?3 WHERE id = ?1"),
+      reopen_(db, R"sql(
+        UPDATE batch SET finished_at = NULL, held_reason = NULL, cancelled_at = NULL, cut_at = NULL
+        WHERE id = ?1)sql"),
+      add_money_(db, R"sql(
+        UPDATE batch SET spent_pusd = spent_pusd + ?2, reserved_pusd = reserved_pusd + ?3
+        WHERE id = ?1)sql"),
+      reserve_(db, R"sql(
+        UPDATE batch SET reserved_pusd = reserved_pusd + ?2
+        WHERE id = ?1 AND (cap_pusd IS NULL OR spent_pusd + reserved_pusd + ?2 <= cap_pusd))sql"),
+      finish_(db, R"sql(
+        UPDATE batch SET finished_at = ?2
+        WHERE id = ?1 AND finished_at IS NULL AND sealed_at IS NOT NULL AND NOT EXISTS (
+          SELECT 1 FROM job WHERE batch_id = ?1 AND superseded_by IS NULL
+          AND state IN ('ready', 'waiting', 'blocked', 'running', 'held')))sql"),
+      find_item_(db, R"sql(
+        SELECT id, superseded_by, state FROM job
+        WHERE batch_id = ?1 AND item_key = ?2 AND content_hash = ?3)sql"),
+      current_item_(db, R"sql(
+        SELECT id FROM job
+        WHERE batch_id = ?1 AND item_key = ?2 AND superseded_by IS NULL)sql"),
+      insert_job_(db, R"sql(
+        INSERT INTO job (batch_id, item_key, content_hash, source, input_id, text_bytes, priority,
+                         route, position, state, request_hash, error_class, error_message,
+                         created_at, finished_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11, ?12, ?13, ?14))sql"),
+      insert_extra_(db, "INSERT INTO job_extra (job_id, extra) VALUES (?1, ?2)"),
+      find_input_(db, "SELECT id FROM job_input WHERE hash = ?1"),
+      insert_input_(db, "INSERT INTO job_input (hash, body) VALUES (?1, ?2)"),
+      supersede_(db, R"sql(
+        UPDATE job SET superseded_by = ?3
+        WHERE batch_id = ?1 AND item_key = ?2 AND id != ?3)sql"),
+      cancel_superseded_(db, R"sql(
+        UPDATE job SET state = 'cancelled', run_at = NULL, finished_at = ?3
+        WHERE batch_id = ?1 AND item_key = ?2 AND superseded_by IS NOT NULL
+          AND state IN ('ready', 'waiting', 'held'))sql"),
+      revive_(db, R"sql(
+        UPDATE job SET superseded_by = NULL,
+               state = iif(state = 'cancelled', 'ready', state),
+               position = iif(state = 'cancelled', 0, position),
+               tries = iif(state = 'cancelled', 0, tries),
+               unsure = iif(state = 'cancelled', 0, unsure),
+               finished_at = iif(state = 'cancelled', NULL, finished_at)
+        WHERE id = ?1)sql"),
+      ready_(db, "SELECT " JOB_COLUMNS R"sql( FROM job
+        WHERE batch_id = ?1 AND route = ?2 AND position = ?3 AND state = 'ready'
+        ORDER BY priority DESC, id LIMIT ?4)sql"),
+      shortest_(db, "SELECT " JOB_COLUMNS R"sql( FROM job
+        WHERE batch_id = ?1 AND route = ?2 AND position = ?3 AND state = 'ready'
+        ORDER BY text_bytes, id LIMIT 1)sql"),
+      promote_(db, R"sql(
+        UPDATE job SET state = 'ready', run_at = NULL WHERE id IN (
+          SELECT id FROM job WHERE state = 'waiting' AND run_at <= ?1
+          ORDER BY run_at LIMIT ?2))sql"),
+      next_due_(db, R"sql(
+        SELECT job.run_at FROM job JOIN batch ON batch.id = job.batch_id
+        WHERE job.state = 'waiting' AND batch.paused_at IS NULL AND batch.held_reason IS NULL
+          AND (?1 = '' OR batch.name = ?1)
+        ORDER BY job.run_at LIMIT 1)sql"),
+      clamp_due_(db, "UPDATE job SET run_at = ?1 WHERE state = 'waiting' AND run_at > ?1"),
+      set_running_(db, R"sql(
+        UPDATE job SET state = 'running', attempt_id = ?2, requests = requests + 1
+        WHERE id = ?1 AND state = 'ready')sql"),
+      leave_running_(db, R"sql(
+        UPDATE job SET state = ?3, attempt_id = NULL, run_at = ?4, position = ?5, tries = ?6,
+               unsure = ?7, error_class = ?8, error_message = ?9, finished_at = ?10
+        WHERE id = ?1 AND state = 'running' AND attempt_id = ?2)sql"),
+      running_(db, "SELECT " JOB_COLUMNS ", attempt_id FROM job WHERE state = 'running'"),
+      count_crash_(db, "UPDATE job SET crashes = crashes + 1 WHERE id = ?1"),
+      input_(db, "SELECT body FROM job_input WHERE id = ?1"),
+      put_output_(db, R"sql(
+        INSERT INTO job_output (job_id, attempt_id, finish_reason, body)
+        VALUES (?1, ?2, ?3, ?4))sql"),
+      cancel_jobs_(db, R"sql(
+        UPDATE job SET state = 'cancelled', run_at = NULL, finished_at = ?2
+        WHERE batch_id = ?1 AND state IN ('ready', 'waiting', 'blocked', 'held'))sql"),
+      retry_(db, R"sql(
+        UPDATE job SET state = 'ready', route = coalesce(?4, route), position = 0, tries = 0,
+               unsure = 0, crashes = 0, requests_before = requests, error_class = NULL,
+               error_message = NULL, finished_at = NULL
+        WHERE batch_id = ?1 AND superseded_by IS NULL AND state IN ('failed', 'held')
+          AND input_id IS NOT NULL AND (?2 = '' OR item_key = ?2)
+          AND (?3 = '' OR error_class = ?3))sql"),
+      set_spec_(db, "UPDATE batch SET spec = ?2 WHERE id = ?1"),
+      is_superseded_(db, "SELECT superseded_by IS NOT NULL FROM job WHERE id = ?1"),
+      pause_provider_(db, R"sql(
+        INSERT INTO provider_pause (provider, since, probe_at, reason) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (provider) DO UPDATE SET probe_at = ?3, reason = ?4)sql"),
+      resume_provider_(db, "DELETE FROM provider_pause WHERE provider = ?1"),
+      pauses_(db, "SELECT provider, reason, since, probe_at FROM provider_pause"),
+      pass_over_(db, R"sql(
+        UPDATE job SET state = ?2, position = ?3, tries = 0, unsure = 0, error_class = ?4,
+               error_message = ?5, finished_at = ?6
+        WHERE id = ?1 AND state = 'ready')sql") {}
+
+BatchId JobStore::insert_batch(const Batch& b) {
+  insert_batch_.change(b.name, b.task, b.tenant, b.spec, b.cap_pusd, b.created_at_ms);
+  return {last_insert_id(db_)};
+}
+
+std::optional<Batch> JobStore::batch(const std::string& name) {
+  Cursor row = batch_by_name_.run(name);
+  if (!row.next()) return std::nullopt;
+  return read_batch(row);
+}
+
+Batch JobStore::batch(BatchId id) {
+  Cursor row = batch_by_id_.run(id);
+  CHECK(row.next());
+  return read_batch(row);
+}
+
+std::vector<Batch> JobStore::open_batches() {
+  std::vector<Batch> batches;
+  for (Cursor row = open_batches_.run(); row.next();) batches.push_back(read_batch(row));
+  return batches;
+}
+
+void JobStore::seal(BatchId id, std::int64_t now_ms) {
+  seal_.change(id, now_ms);
+}
+
+void JobStore::set_paused(BatchId id, std::optional<std::int64_t> at_ms) {
+  set_paused_.change(id, at_ms);
+}
+
+void JobStore::set_held(BatchId id, const std::optional<std::string>& reason) {
+  set_held_.change(id, reason);
+}
+
+void JobStore::set_cap(BatchId id, std::optional<std::int64_t> cap_pusd) {
+  set_cap_.change(id, cap_pusd);
+}
+
+void JobStore::set_cancelled(BatchId id, std::int64_t at_ms,
+                             std::optional<std::int64_t> cut_at_ms) {
+  set_cancelled_.change(id, at_ms, cut_at_ms);
+}
+
+void JobStore::reopen(BatchId id) {
+  reopen_.change(id);
+}
+
+void JobStore::add_money(BatchId id, const MoneyChange& change) {
+  CHECK(add_money_.change(id, change.spent_pusd, change.reserved_pusd) == 1);
+}
+
+bool JobStore::reserve(BatchId id, std::int64_t ceiling_pusd) {
+  CHECK(ceiling_pusd >= 0);
+  return reserve_.change(id, ceiling_pusd) == 1;
+}
+
+bool JobStore::finish_if_ended(BatchId id, std::int64_t now_ms) {
+  return finish_.change(id, now_ms) == 1;
+}
+
+Added JobStore::add(BatchId batch, const NewJob& job, std::int64_t now_ms) {
+  std::optional<JobId> same;
+  {
+    Cursor row = find_item_.run(batch, job.item_key, Blob{job.content_hash});
+    if (row.next()) {
+      if (row.is_null(1)) return Added::unchanged;
+      same = JobId{row.integer(0)};
+    }
+  }
+  if (same) {  // the document went back to what it was
+    revive_.change(*same);
+    supersede(batch, job.item_key, *same, now_ms);
+    return Added::changed;
+  }
+  bool is_known = false;
+  {
+    Cursor row = current_item_.run(batch, job.item_key);
+    is_known = row.next();
+  }
+  const JobId id = insert_job(batch, job, now_ms);
+  if (!is_known) return Added::fresh;
+  supersede(batch, job.item_key, id, now_ms);
+  return Added::changed;
+}
+
+JobId JobStore::insert_job(BatchId batch, const NewJob& job, std::int64_t now_ms) {
+  const std::optional<std::int64_t> input_id = intern_input(job);
+  const auto unless_empty = [](const std::string& text) {
+    return text.empty() ? std::optional<std::string>() : std::optional<std::string>(text);
+  };
+  const std::optional<std::string> error_class = unless_empty(job.error_class);
+  const std::optional<std::string> error_message = unless_empty(job.error_message);
+  CHECK(input_id.has_value() != error_class.has_value());
+  const std::int64_t text_bytes = job.text ? static_cast<std::int64_t>(job.text->size()) : 0;
+  const auto request_hash = job.request_hash.empty() ? std::optional<Blob>()
+                                                     : std::optional<Blob>(Blob{job.request_hash});
+  insert_job_.change(batch, job.item_key, Blob{job.content_hash}, job.source, input_id, text_bytes,
+                     job.priority, job.route, input_id ? "ready" : "failed", request_hash,
+                     error_class, error_message, now_ms,
+                     input_id ? std::optional<std::int64_t>() : std::optional(now_ms));
+  const JobId id{last_insert_id(db_)};
+  if (!job.extra.empty()) insert_extra_.change(id, job.extra);
+  return id;
+}
+
+std::optional<std::int64_t> JobStore::intern_input(const NewJob& job) {
+  if (!job.text) return std::nullopt;
+  {
+    Cursor row = find_input_.run(Blob{job.content_hash});
+    if (row.next()) return row.integer(0);
+  }
+  insert_input_.change(Blob{job.content_hash}, *job.text);
+  return last_insert_id(db_);
+}
+
+void JobStore::supersede(BatchId batch, const std::string& item_key, JobId by,
+                         std::int64_t now_ms) {
+  supersede_.change(batch, item_key, by);
+  cancel_superseded_.change(batch, item_key, now_ms);
+}
+
+std::vector<Job> JobStore::ready(BatchId batch, int route, int position, int limit) {
+  CHECK(limit > 0);
+  std::vector<Job> jobs;
+  for (Cursor row = ready_.run(batch, route, position, limit); row.next();) {
+    jobs.push_back(read_job(row));
+  }
+  return jobs;
+}
+
+std::optional<Job> JobStore::shortest_ready(BatchId batch, int route, int position) {
+  Cursor row = shortest_.run(batch, route, position);
+  if (!row.next()) return std::nullopt;
+  return read_job(row);
+}
+
+int JobStore::promote_due(std::int64_t now_ms, int limit) {
+  return promote_.change(now_ms, limit);
+}
+
+std::optional<std::int64_t> JobStore::next_due(const std::string& only_batch) {
+  Cursor row = next_due_.run(only_batch);
+  if (!row.next()) return std::nullopt;
+  return row.integer(0);
+}
+
+void JobStore::clamp_due(std::int64_t latest_ms) {
+  clamp_due_.change(latest_ms);
+}
+
+bool JobStore::set_running(JobId job, AttemptId attempt) {
+  return set_running_.change(job, attempt) == 1;
+}
+
+bool JobStore::leave_running(JobId job, AttemptId attempt, const JobChange& c) {
+  CHECK(c.state != "running");
+  return leave_running_.change(job, attempt, c.state, c.run_at_ms, c.position, c.tries, c.unsure,
+                               c.error_class, c.error_message, c.finished_at_ms) == 1;
+}
+
+std::vector<std::pair<Job, AttemptId>> JobStore::running() {
+  std::vector<std::pair<Job, AttemptId>> jobs;
+  for (Cursor row = running_.run(); row.next();) {
+    jobs.emplace_back(read_job(row), AttemptId{row.integer(12)});
+  }
+  return jobs;
+}
+
+void JobStore::count_crash(JobId job) {
+  count_crash_.change(job);
+}
+
+std::string JobStore::input(std::int64_t input_id) {
+  Cursor row = input_.run(input_id);
+  CHECK(row.next());
+  return row.text(0);
+}
+
+void JobStore::put_output(JobId job, AttemptId attempt, const std::string& finish_reason,
+                          const std::string& body) {
+  put_output_.change(job, attempt, finish_reason, body);
+}
+
+int JobStore::cancel_jobs(BatchId batch, std::int64_t now_ms) {
+  return cancel_jobs_.change(batch, now_ms);
+}
+
+int JobStore::retry(BatchId batch, const std::string& item_key, const std::string& error_class,
+                    std::optional<int> route) {
+  return retry_.change(batch, item_key, error_class, route);
+}
+
+void JobStore::set_spec(BatchId id, const std::string& spec) {
+  set_spec_.change(id, spec);
+}
+
+bool JobStore::is_superseded(JobId job) {
+  Cursor row = is_superseded_.run(job);
+  CHECK(row.next());
+  return row.integer(0) != 0;
+}
+
+void JobStore::pause_provider(const std::string& provider, const std::string& reason,
+                              std::int64_t since_ms, std::int64_t probe_at_ms) {
+  pause_provider_.change(provider, since_ms, probe_at_ms, reason);
+}
+
+std::vector<ProviderPause> JobStore::pauses() {
+  std::vector<ProviderPause> pauses;
+  for (Cursor row = pauses_.run(); row.next();) {
+    pauses.push_back({row.text(0), row.text(1), row.integer(2), row.integer(3)});
+  }
+  return pauses;
+}
+
+bool JobStore::pass_over(JobId job, const JobChange& c) {
+  return pass_over_.change(job, c.state, c.position, c.error_class, c.error_message,
+                           c.finished_at_ms) == 1;
+}
+
+bool JobStore::resume_provider(const std::string& provider) {
+  return resume_provider_.change(provider) == 1;
+}
+
+}  // namespace docmill

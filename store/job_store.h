@@ -1,0 +1,168 @@
+#pragma once
+
+// Batches, jobs and their texts: the rows, and the one statement for each thing that may be done
+// to them. What may happen when is decided in queue/; every method runs in the caller's
+// transaction.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/strong_id.h"
+#include "store/ledger.h"
+#include "store/statement.h"
+
+namespace docmill {
+
+struct Batch {
+  BatchId id;
+  std::string name;
+  std::string task;
+  std::string tenant;
+  std::string spec;  // frozen at submit; tasks/ reads it
+  std::optional<std::int64_t> cap_pusd;
+  std::int64_t spent_pusd = 0;
+  std::int64_t reserved_pusd = 0;
+  std::int64_t created_at_ms = 0;
+  std::optional<std::int64_t> sealed_at_ms;
+  std::optional<std::int64_t> paused_at_ms;
+  std::optional<std::string> held_reason;
+  std::optional<std::int64_t> cancelled_at_ms;
+  std::optional<std::int64_t> cut_at_ms;
+  std::optional<std::int64_t> finished_at_ms;
+
+  bool may_start() const {
+    return !paused_at_ms && !held_reason && !cancelled_at_ms && !finished_at_ms;
+  }
+};
+
+// A document on its way in. Without a text it could not be read, and error says why.
+struct NewJob {
+  std::string item_key;
+  std::string source;
+  std::optional<std::string> text;
+  std::string content_hash;  // 32 bytes
+  std::string request_hash;  // 32 bytes, or empty
+  std::string extra;         // JSON object's text, or empty
+  std::int64_t priority = 0;
+  int route = 0;
+  std::string error_class;
+  std::string error_message;
+};
+
+// What claiming and settling need of a job.
+struct Job {
+  JobId id;
+  BatchId batch;
+  std::int64_t input_id = 0;
+  std::int64_t text_bytes = 0;
+  std::int64_t priority = 0;
+  int route = 0;
+  int position = 0;
+  int tries = 0;
+  int unsure = 0;
+  int crashes = 0;
+  int requests = 0;         // ever; the next attempt's number is one more
+  int requests_before = 0;  // of those, the ones before the last `docmill retry`
+};
+
+// How a job leaves `running`.
+struct JobChange {
+  std::string state;
+  std::optional<std::int64_t> run_at_ms;
+  int position = 0;
+  int tries = 0;
+  int unsure = 0;
+  std::optional<std::string> error_class;
+  std::optional<std::string> error_message;
+  std::optional<std::int64_t> finished_at_ms;
+};
+
+// A provider, or a model, that starts nothing until it is asked again.
+struct ProviderPause {
+  std::string key;
+  std::string reason;
+  std::int64_t since_ms = 0;
+  std::int64_t probe_at_ms = 0;
+};
+
+enum class Added { fresh, unchanged, changed };
+
+class JobStore {
+ public:
+  explicit JobStore(Database& db);
+
+  BatchId insert_batch(const Batch& batch);
+  std::optional<Batch> batch(const std::string& name);
+  Batch batch(BatchId id);
+  std::vector<Batch> open_batches();  // not finished, in order of submission
+  void seal(BatchId id, std::int64_t now_ms);
+  void set_paused(BatchId id, std::optional<std::int64_t> at_ms);
+  void set_held(BatchId id, const std::optional<std::string>& reason);
+  void set_cap(BatchId id, std::optional<std::int64_t> cap_pusd);
+  // `cut`: requests in flight are ended, too.
+  void set_cancelled(BatchId id, std::int64_t at_ms, std::optional<std::int64_t> cut_at_ms);
+  void reopen(BatchId id);  // neither finished nor held any more
+  void add_money(BatchId id, const MoneyChange& change);
+  // False when the cap does not allow it.
+  bool reserve(BatchId id, std::int64_t ceiling_pusd);
+  // Marks the batch finished if it is sealed and none of its jobs can change any more.
+  bool finish_if_ended(BatchId id, std::int64_t now_ms);
+
+  // A document that the batch has with the same content stays as it is; with other content the new
+  // job supersedes it.
+  Added add(BatchId batch, const NewJob& job, std::int64_t now_ms);
+  std::vector<Job> ready(BatchId batch, int route, int position, int limit);
+  // The ready job with the shortest text. Walks them all: for when a cap is near, not for turns.
+  std::optional<Job> shortest_ready(BatchId batch, int route, int position);
+  int promote_due(std::int64_t now_ms, int limit);
+  // When the first waiting job of a batch that may start is due. `only_batch` empty: of any.
+  std::optional<std::int64_t> next_due(const std::string& only_batch);
+  // No run_at lies further ahead than `latest_ms`, whatever the clock said when it was written.
+  void clamp_due(std::int64_t latest_ms);
+  // False when the job is no longer ready.
+  bool set_running(JobId job, AttemptId attempt);
+  // The fence: false when the job does not run under this attempt.
+  bool leave_running(JobId job, AttemptId attempt, const JobChange& change);
+  std::vector<std::pair<Job, AttemptId>> running();
+  void count_crash(JobId job);
+  // A ready job moves along its chain, or fails, without a request. False: it is not ready.
+  bool pass_over(JobId job, const JobChange& change);
+
+  std::string input(std::int64_t input_id);
+  void put_output(JobId job, AttemptId attempt, const std::string& finish_reason,
+                  const std::string& body);
+
+  // All that do not run, the held ones included.
+  int cancel_jobs(BatchId batch, std::int64_t now_ms);
+  // Failed jobs, and held ones, to ready at the start of their chain, or of `route` when it is
+  // given. Empty filters match all. Documents that could not be read stay as they are.
+  int retry(BatchId batch, const std::string& item_key, const std::string& error_class,
+            std::optional<int> route);
+  void set_spec(BatchId id, const std::string& spec);
+  bool is_superseded(JobId job);
+
+  void pause_provider(const std::string& provider, const std::string& reason, std::int64_t since_ms,
+                      std::int64_t probe_at_ms);
+  bool resume_provider(const std::string& provider);
+  std::vector<ProviderPause> pauses();
+
+ private:
+  std::optional<std::int64_t> intern_input(const NewJob& job);
+  JobId insert_job(BatchId batch, const NewJob& job, std::int64_t now_ms);
+  // `by` becomes the one job that speaks for this document.
+  void supersede(BatchId batch, const std::string& item_key, JobId by, std::int64_t now_ms);
+
+  Database& db_;
+  Statement insert_batch_, batch_by_name_, batch_by_id_, open_batches_, seal_, set_paused_,
+      set_held_, set_cap_, set_cancelled_, reopen_, add_money_, reserve_, finish_;
+  Statement find_item_, current_item_, insert_job_, insert_extra_, find_input_, insert_input_,
+      supersede_, cancel_superseded_, revive_;
+  Statement ready_, shortest_, promote_, next_due_, clamp_due_, set_running_, leave_running_,
+      running_, count_crash_, input_, put_output_;
+  Statement cancel_jobs_, retry_, set_spec_, is_superseded_, pause_provider_, resume_provider_,
+      pauses_, pass_over_;
+};
+
+}  // namespace docmill

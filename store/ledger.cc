@@ -1,0 +1,171 @@
+#include "store/ledger.h"
+
+#include "base/check.h"
+
+namespace docmill {
+
+Ledger::Ledger(Database& db)
+    : db_(db),
+      open_(db, R"sql(
+        INSERT INTO attempt (job_id, batch_id, number, worker_id, route, provider, model,
+                             model_asked, opened_at, request_bytes, max_output_tokens,
+                             ceiling_pusd, ceiling_price_id, kind)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+                CASE (SELECT model FROM attempt WHERE job_id = ?1 AND number = ?3 - 1)
+                  WHEN ?7 THEN 'retry' ELSE iif(?3 = 1, 'first', 'fallback') END))sql"),
+      money_of_(db, R"sql(
+        SELECT ceiling_pusd FROM attempt WHERE id = ?1)sql"),
+      settle_(db, R"sql(
+        UPDATE attempt SET settled_at = ?2, outcome = ?3, error_message = ?4, http_status = ?5,
+               provider_request_id = ?6, model_returned = ?7, finish_reason = ?8,
+               fresh_tokens = ?9, cached_tokens = ?10, cache_write_tokens = ?11,
+               output_tokens = ?12, reasoning_tokens = ?13, usage_json = ?14, price_id = ?15,
+               cost_pusd = ?16, cost_basis = ?17, first_byte_ms = ?18, total_ms = ?19,
+               provider_ms = ?20
+        WHERE id = ?1 AND (settled_at IS NULL OR cost_basis = 'unknown'))sql"),
+      open_attempts_(db, R"sql(
+        SELECT id, job_id, batch_id FROM attempt WHERE settled_at IS NULL ORDER BY id)sql"),
+      unknown_attempts_(db, R"sql(
+        SELECT a.id, a.batch_id, a.number, coalesce(j.item_key, ''), a.model, a.outcome,
+               a.opened_at, a.ceiling_pusd
+        FROM attempt a LEFT JOIN job j ON j.id = a.job_id
+        WHERE a.cost_basis = 'unknown' AND a.batch_id = ?1 ORDER BY a.id)sql"),
+      price_(db, R"sql(
+        SELECT id, input_pusd, cached_input_pusd, cache_write_input_pusd, output_pusd
+        FROM price WHERE provider = ?1 AND model = ?2 AND effective_at <= ?3
+        ORDER BY effective_at DESC LIMIT 1)sql"),
+      insert_price_(db, R"sql(
+        INSERT INTO price (provider, model, effective_at, source, input_pusd, cached_input_pusd,
+                           cache_write_input_pusd, output_pusd)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8))sql"),
+      start_worker_(db, R"sql(
+        INSERT INTO worker (pid, version, started_at, seen_at) VALUES (?1, ?2, ?3, ?3))sql"),
+      publish_worker_(db, R"sql(
+        UPDATE worker SET answers = ?2, waits = ?3, seen_at = ?4 WHERE id = ?1)sql"),
+      end_worker_(db, R"sql(
+        UPDATE worker SET ended_at = ?2, seen_at = ?2, end_reason = 'clean', waits = ''
+        WHERE id = ?1)sql"),
+      dead_workers_(db, R"sql(
+        UPDATE worker SET ended_at = ?1, end_reason = 'crash', waits = ''
+        WHERE ended_at IS NULL)sql"),
+      last_lives_(db, R"sql(
+        SELECT w.end_reason, EXISTS (SELECT 1 FROM attempt a WHERE a.worker_id = w.id
+                                     AND a.outcome = 'answered')
+        FROM worker w ORDER BY w.id DESC LIMIT 3)sql"),
+      recent_(db, "SELECT opened_at, model FROM attempt ORDER BY id DESC LIMIT 200000") {}
+
+AttemptId Ledger::open(const NewAttempt& a) {
+  CHECK(a.ceiling_pusd.has_value() == a.ceiling_price.has_value());
+  CHECK(open_.change(a.job, a.batch, a.number, a.worker, a.route, a.provider, a.model,
+                     a.model_asked, a.opened_at_ms, a.request_bytes, a.max_output_tokens,
+                     a.ceiling_pusd, a.ceiling_price) == 1);
+  return {last_insert_id(db_)};
+}
+
+std::optional<MoneyChange> Ledger::settle(AttemptId id, const Settlement& s, std::int64_t now_ms) {
+  std::optional<std::int64_t> ceiling_pusd;
+  {
+    Cursor row = money_of_.run(id);
+    CHECK(row.next());
+    ceiling_pusd = row.maybe_integer(0);
+  }
+  const Usage usage = s.usage.value_or(Usage{});
+  const auto tokens = [&](std::int64_t count) {
+    return s.usage ? std::optional<std::int64_t>(count) : std::nullopt;
+  };
+  const auto word = [](const std::string& text) {
+    return text.empty() ? std::optional<std::string>() : std::optional<std::string>(text);
+  };
+  const auto message = word(s.error_message);
+  const auto request_id = word(s.provider_request_id);
+  const auto returned = word(s.model_returned);
+  const auto finish = word(s.finish_reason);
+  const auto raw = word(s.usage_json);
+  const int changed = settle_.change(
+      id, now_ms, s.outcome, message, s.http_status, request_id, returned, finish,
+      tokens(usage.fresh_tokens), tokens(usage.cached_tokens), tokens(usage.cache_write_tokens),
+      tokens(usage.output_tokens), tokens(usage.reasoning_tokens), raw, s.price, s.cost_pusd,
+      s.cost_basis, s.first_byte_ms, s.total_ms, s.provider_ms);
+  if (changed == 0) return std::nullopt;
+  MoneyChange change;
+  change.spent_pusd = s.cost_pusd.value_or(0);
+  // An unknown outcome keeps its ceiling reserved, both when it becomes one and until it is known.
+  if (s.cost_basis != "unknown") change.reserved_pusd = -ceiling_pusd.value_or(0);
+  return change;
+}
+
+std::vector<OpenAttempt> Ledger::open_attempts() {
+  std::vector<OpenAttempt> attempts;
+  for (Cursor row = open_attempts_.run(); row.next();) {
+    attempts.push_back({{row.integer(0)}, {row.integer(1)}, {row.integer(2)}});
+  }
+  return attempts;
+}
+
+std::vector<UnknownAttempt> Ledger::unknown_attempts(BatchId batch) {
+  std::vector<UnknownAttempt> attempts;
+  for (Cursor row = unknown_attempts_.run(batch); row.next();) {
+    attempts.push_back({{row.integer(0)},
+                        {row.integer(1)},
+                        row.small(2),
+                        row.text(3),
+                        row.text(4),
+                        row.text(5),
+                        row.integer(6),
+                        row.maybe_integer(7)});
+  }
+  return attempts;
+}
+
+std::optional<PriceRow> Ledger::price(const std::string& provider, const std::string& model,
+                                      std::int64_t at_ms) {
+  Cursor row = price_.run(provider, model, at_ms);
+  if (!row.next()) return std::nullopt;
+  return PriceRow{{row.integer(0)},
+                  {row.integer(1), row.integer(2), row.integer(3), row.integer(4)}};
+}
+
+PriceRow Ledger::record_price(const std::string& provider, const std::string& model,
+                              const ModelPrice& price, const std::string& source,
+                              std::int64_t now_ms) {
+  const auto current = this->price(provider, model, now_ms);
+  if (current && current->price == price) return *current;
+  insert_price_.change(provider, model, now_ms, source, price.input_pusd, price.cached_input_pusd,
+                       price.cache_write_input_pusd, price.output_pusd);
+  return {{last_insert_id(db_)}, price};
+}
+
+WorkerId Ledger::start_worker(int pid, const std::string& version, std::int64_t now_ms) {
+  start_worker_.change(pid, version, now_ms);
+  return {last_insert_id(db_)};
+}
+
+void Ledger::publish_worker(WorkerId id, std::int64_t answers, const std::string& waits,
+                            std::int64_t now_ms) {
+  CHECK(publish_worker_.change(id, answers, waits, now_ms) == 1);
+}
+
+void Ledger::end_worker(WorkerId id, std::int64_t now_ms) {
+  CHECK(end_worker_.change(id, now_ms) == 1);
+}
+
+int Ledger::end_dead_workers(std::int64_t now_ms) {
+  dead_workers_.change(now_ms);
+  int barren = 0;
+  for (Cursor row = last_lives_.run(); row.next();) {
+    if (row.text(0) != "crash" || row.integer(1) != 0) break;
+    ++barren;
+  }
+  return barren;
+}
+
+std::vector<std::int64_t> Ledger::sent_since(const std::string& model, std::int64_t since_ms) {
+  std::vector<std::int64_t> times;
+  for (Cursor row = recent_.run(); row.next();) {
+    if (row.integer(0) < since_ms) break;
+    if (row.text(1) == model) times.push_back(row.integer(0));
+  }
+  return times;
+}
+
+}  // namespace docmill

@@ -1,0 +1,95 @@
+#include "store/migrations.h"
+
+#include <SQLiteCpp/Statement.h>
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include "base/check.h"
+#include "base/errors.h"
+
+namespace docmill {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Identity {
+  std::int64_t application_id = 0;
+  std::int64_t version = 0;
+  bool is_empty = false;  // no table yet: a new file, or a first migration that was cut off
+};
+
+std::int64_t number_of(SQLite::Database& connection, const char* sql) {
+  SQLite::Statement statement(connection, sql);
+  CHECK(statement.executeStep());
+  return statement.getColumn(0).getInt64();
+}
+
+Identity read_identity(SQLite::Database& connection, const fs::path& file) {
+  Identity identity;
+  try {
+    identity.application_id = number_of(connection, "PRAGMA application_id");
+    identity.version = number_of(connection, "PRAGMA user_version");
+    identity.is_empty = number_of(connection, "SELECT count(*) FROM sqlite_schema") == 0;
+  } catch (const SQLite::Exception& error) {
+    if (error.getErrorCode() != SQLITE_NOTADB) throw;
+    throw UsageError(
+        fmt::format("{}: this is no docmill store (not an SQLite file); use --store "
+                    "with another name",
+                    file.string()));
+  }
+  const bool ours = identity.application_id == kApplicationId ||
+                    (identity.application_id == 0 && identity.is_empty);
+  if (!ours) {
+    throw UsageError(
+        fmt::format("{}: this SQLite file belongs to another program (application_id "
+                    "{:#x}); use --store with another name",
+                    file.string(), identity.application_id));
+  }
+  if (identity.version > static_cast<std::int64_t>(migration_texts().size())) {
+    throw WorldError(
+        fmt::format("{}: the store is of a newer docmill (schema {}, this program "
+                    "knows {}); use that docmill",
+                    file.string(), identity.version, migration_texts().size()));
+  }
+  return identity;
+}
+
+}  // namespace
+
+void check_schema(SQLite::Database& connection, const fs::path& file) {
+  const Identity identity = read_identity(connection, file);
+  if (identity.version < static_cast<std::int64_t>(migration_texts().size())) {
+    throw WorldError(
+        fmt::format("{}: the store has not been brought to this docmill's schema yet; "
+                    "docmill work does that",
+                    file.string()));
+  }
+}
+
+bool is_current(const fs::path& file) {
+  SQLite::Database connection(file.string(), SQLite::OPEN_READONLY | SQLite::OPEN_NOFOLLOW, 10'000);
+  return read_identity(connection, file).version ==
+         static_cast<std::int64_t>(migration_texts().size());
+}
+
+void migrate(SQLite::Database& connection, const fs::path& file) {
+  const Identity identity = read_identity(connection, file);
+  const auto target = static_cast<std::int64_t>(migration_texts().size());
+  if (identity.version == target) return;
+  if (identity.version == 0) {
+    // These have to come before the first table and cannot be set in a transaction.
+    connection.exec("PRAGMA page_size = 8192");
+    connection.exec("PRAGMA auto_vacuum = INCREMENTAL");
+    connection.exec("PRAGMA journal_mode = WAL");
+  }
+  connection.exec("PRAGMA synchronous = FULL");
+  connection.exec("BEGIN IMMEDIATE");
+  for (std::int64_t number = identity.version; number < target; ++number) {
+    connection.exec(migration_texts()[static_cast<std::size_t>(number)]);
+  }
+  connection.exec(fmt::format("PRAGMA application_id = {}", kApplicationId));
+  connection.exec(fmt::format("PRAGMA user_version = {}", target));
+  connection.exec("COMMIT");
+}
+
+}  // namespace docmill

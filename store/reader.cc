@@ -1,0 +1,286 @@
+#include "store/reader.h"
+
+#include "base/check.h"
+
+#define RESULT_COLUMNS                                                 \
+  "j.id, j.item_key, j.source, j.state, coalesce(j.error_class, ''), " \
+  "coalesce(j.error_message, ''), coalesce(x.extra, ''), o.body, coalesce(o.finish_reason, '')"
+#define RESULT_TABLES                                     \
+  " FROM job j LEFT JOIN job_extra x ON x.job_id = j.id " \
+  "LEFT JOIN job_output o ON o.job_id = j.id "
+
+namespace docmill {
+namespace {
+
+constexpr int kPage = 500;
+
+ResultRow read_result(Cursor& row) {
+  ResultRow result;
+  result.id = {row.integer(0)};
+  result.item_key = row.text(1);
+  result.source = row.text(2);
+  result.state = row.text(3);
+  result.error_class = row.text(4);
+  result.error_message = row.text(5);
+  result.extra = row.text(6);
+  if (!row.is_null(7)) result.output = row.text(7);
+  result.finish_reason = row.text(8);
+  return result;
+}
+
+std::optional<Usage> read_usage_columns(Cursor& row, int first) {
+  if (row.is_null(first)) return std::nullopt;
+  return Usage{row.integer(first), row.integer(first + 1), row.integer(first + 2),
+               row.integer(first + 3), row.integer(first + 4)};
+}
+
+AttemptRow read_attempt(Cursor& row) {
+  AttemptRow a;
+  a.id = {row.integer(0)};
+  a.job = {row.integer(1)};
+  a.batch = row.text(2);
+  a.task = row.text(3);
+  a.tenant = row.text(4);
+  a.item_key = row.text(5);
+  a.number = row.small(6);
+  a.kind = row.text(7);
+  a.route = row.text(8);
+  a.provider = row.text(9);
+  a.model = row.text(10);
+  a.model_returned = row.text(11);
+  a.outcome = row.text(12);
+  a.cost_basis = row.text(13);
+  a.provider_request_id = row.text(14);
+  a.opened_at_ms = row.integer(15);
+  a.http_status = row.maybe_integer(16);
+  a.ceiling_pusd = row.maybe_integer(17);
+  a.cost_pusd = row.maybe_integer(18);
+  a.total_ms = row.maybe_integer(19);
+  a.usage = read_usage_columns(row, 20);
+  a.is_open = row.is_null(25);
+  return a;
+}
+
+}  // namespace
+
+StoreReader::StoreReader(Database& db)
+    : jobs_(db),
+      ledger_(db),
+      batches_(db, "SELECT name FROM batch ORDER BY id"),
+      counts_(db, R"sql(
+        SELECT state, count(*) FROM job WHERE batch_id = ?1 AND superseded_by IS NULL
+        GROUP BY state)sql"),
+      measured_(db, "SELECT coalesce(sum(cost_pusd), 0) FROM attempt WHERE batch_id = ?1"),
+      open_(db, R"sql(
+        SELECT coalesce(sum(ceiling_pusd), 0) FROM attempt INDEXED BY attempt_open
+        WHERE settled_at IS NULL AND batch_id = ?1)sql"),
+      unknown_(db, R"sql(
+        SELECT coalesce(sum(ceiling_pusd), 0), count(*) FROM attempt
+        WHERE cost_basis = 'unknown' AND batch_id = ?1)sql"),
+      unpriced_(db, R"sql(
+        SELECT count(*) FROM attempt WHERE batch_id = ?1
+          AND (cost_basis = 'unpriced' OR (cost_basis = 'unknown' AND ceiling_pusd IS NULL)))sql"),
+      errors_(db, R"sql(
+        SELECT error_class, count(*) FROM job
+        WHERE batch_id = ?1 AND superseded_by IS NULL AND state IN ('failed', 'held')
+        GROUP BY error_class ORDER BY count(*) DESC, error_class)sql"),
+      worker_(db, R"sql(
+        SELECT waits, seen_at FROM worker WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1)sql"),
+      answers_(db, R"sql(
+        SELECT count(*) FROM (SELECT settled_at, outcome FROM attempt WHERE batch_id = ?1
+                              ORDER BY id DESC LIMIT 20000)
+        WHERE outcome = 'answered' AND settled_at >= ?2)sql"),
+      results_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
+        WHERE j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL
+        ORDER BY j.id LIMIT ?3)sql"),
+      result_by_key_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
+        WHERE j.batch_id = ?1 AND j.item_key = ?2 AND j.superseded_by IS NULL)sql"),
+      old_result_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
+        WHERE j.superseded_by = ?1 AND j.state = 'done' ORDER BY j.id DESC LIMIT 1)sql"),
+      attempts_of_job_(db, R"sql(
+        SELECT model, route, kind, cost_basis, cost_pusd, ceiling_pusd, fresh_tokens,
+               cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens
+        FROM attempt WHERE job_id = ?1 ORDER BY number)sql"),
+      attempts_(db, R"sql(
+        SELECT a.id, a.job_id, b.name, b.task, b.tenant, coalesce(j.item_key, ''), a.number,
+               a.kind, a.route, a.provider, a.model, coalesce(a.model_returned, ''),
+               coalesce(a.outcome, ''), coalesce(a.cost_basis, ''),
+               coalesce(a.provider_request_id, ''), a.opened_at, a.http_status, a.ceiling_pusd,
+               a.cost_pusd, a.total_ms, a.fresh_tokens, a.cached_tokens, a.cache_write_tokens,
+               a.output_tokens, a.reasoning_tokens, a.settled_at
+        FROM attempt a JOIN batch b ON b.id = a.batch_id LEFT JOIN job j ON j.id = a.job_id
+        WHERE a.batch_id = ?1 AND a.id > ?2 ORDER BY a.id LIMIT ?3)sql"),
+      job_rows_(db, R"sql(
+        SELECT j.id, b.name, b.task, b.tenant, j.item_key, j.source, j.state,
+               coalesce(a.provider, ''), coalesce(a.model, ''), coalesce(a.route, ''),
+               coalesce(a.opened_at, j.created_at),
+               EXISTS (SELECT 1 FROM attempt f WHERE f.job_id = j.id AND f.kind = 'fallback')
+        FROM job j JOIN batch b ON b.id = j.batch_id
+        LEFT JOIN attempt a ON a.job_id = j.id AND a.number = j.requests
+        WHERE j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL
+        ORDER BY j.id LIMIT ?3)sql") {}
+
+std::vector<Batch> StoreReader::batches() {
+  std::vector<std::string> names;
+  for (Cursor row = batches_.run(); row.next();) names.push_back(row.text(0));
+  std::vector<Batch> batches;
+  for (const std::string& name : names) batches.push_back(*jobs_.batch(name));
+  return batches;
+}
+
+std::optional<Batch> StoreReader::batch(const std::string& name) {
+  return jobs_.batch(name);
+}
+
+JobCounts StoreReader::counts(BatchId batch) {
+  JobCounts counts;
+  for (Cursor row = counts_.run(batch); row.next();) {
+    const std::string state = row.text(0);
+    const std::int64_t jobs = row.integer(1);
+    if (state == "ready") counts.ready += jobs;
+    if (state == "waiting" || state == "blocked") counts.waiting += jobs;
+    if (state == "running") counts.running += jobs;
+    if (state == "held") counts.held += jobs;
+    if (state == "done") counts.done += jobs;
+    if (state == "failed") counts.failed += jobs;
+    if (state == "cancelled") counts.cancelled += jobs;
+  }
+  return counts;
+}
+
+BatchMoney StoreReader::money(BatchId batch) {
+  BatchMoney money;
+  const auto only = [](Statement& statement, BatchId id) {
+    Cursor row = statement.run(id);
+    CHECK(row.next());
+    return row.integer(0);
+  };
+  money.measured_pusd = only(measured_, batch);
+  money.in_flight_pusd = only(open_, batch);
+  money.unpriced_requests = only(unpriced_, batch);
+  Cursor row = unknown_.run(batch);
+  CHECK(row.next());
+  money.possible_pusd = row.integer(0);
+  money.unknown_requests = row.integer(1);
+  return money;
+}
+
+std::vector<ErrorCount> StoreReader::errors(BatchId batch) {
+  std::vector<ErrorCount> errors;
+  for (Cursor row = errors_.run(batch); row.next();) {
+    errors.push_back({row.text(0), row.integer(1)});
+  }
+  return errors;
+}
+
+std::vector<UnknownAttempt> StoreReader::unknown_attempts(BatchId batch) {
+  return ledger_.unknown_attempts(batch);
+}
+
+std::vector<ProviderPause> StoreReader::pauses() {
+  return jobs_.pauses();
+}
+
+std::optional<WorkerRow> StoreReader::current_worker() {
+  Cursor row = worker_.run();
+  if (!row.next()) return std::nullopt;
+  return WorkerRow{row.text(0), row.integer(1)};
+}
+
+std::int64_t StoreReader::answers_since(BatchId batch, std::int64_t since_ms) {
+  Cursor row = answers_.run(batch, since_ms);
+  CHECK(row.next());
+  return row.integer(0);
+}
+
+void StoreReader::each_result(BatchId batch, const std::string& item_key,
+                              const std::function<void(const ResultRow&)>& take) {
+  JobId last;
+  for (;;) {
+    std::vector<ResultRow> page;
+    if (item_key.empty()) {
+      for (Cursor row = results_.run(batch, last, kPage); row.next();) {
+        page.push_back(read_result(row));
+      }
+    } else {
+      for (Cursor row = result_by_key_.run(batch, item_key); row.next();) {
+        page.push_back(read_result(row));
+      }
+    }
+    if (page.empty()) return;
+    last = page.back().id;
+    for (ResultRow& result : page) {
+      if (result.state != "done") {
+        Cursor old = old_result_.run(result.id);
+        if (old.next()) result = read_result(old);
+      }
+      add_attempts(result);
+      take(result);
+    }
+    if (!item_key.empty()) return;
+  }
+}
+
+void StoreReader::add_attempts(ResultRow& result) {
+  for (Cursor row = attempts_of_job_.run(result.id); row.next();) {
+    ++result.attempts;
+    result.model = row.text(0);
+    result.route = row.text(1);
+    result.fell_back |= row.text(2) == "fallback";
+    const std::string basis = row.is_null(3) ? "" : row.text(3);
+    result.cost_pusd += row.maybe_integer(4).value_or(0);
+    if (basis == "unknown" || basis.empty()) {
+      result.possible_pusd += row.maybe_integer(5).value_or(0);
+      result.is_unpriced |= row.is_null(5);
+    }
+    result.is_unpriced |= basis == "unpriced";
+    if (const auto usage = read_usage_columns(row, 6)) {
+      Usage sum = result.usage.value_or(Usage{});
+      sum.fresh_tokens += usage->fresh_tokens;
+      sum.cached_tokens += usage->cached_tokens;
+      sum.cache_write_tokens += usage->cache_write_tokens;
+      sum.output_tokens += usage->output_tokens;
+      sum.reasoning_tokens += usage->reasoning_tokens;
+      result.usage = sum;
+    }
+  }
+}
+
+void StoreReader::each_attempt(BatchId batch, const std::function<void(const AttemptRow&)>& take) {
+  AttemptId last;
+  for (;;) {
+    std::vector<AttemptRow> page;
+    for (Cursor row = attempts_.run(batch, last, kPage); row.next();) {
+      page.push_back(read_attempt(row));
+    }
+    if (page.empty()) return;
+    last = page.back().id;
+    for (const AttemptRow& attempt : page) take(attempt);
+  }
+}
+
+void StoreReader::each_job(BatchId batch, const std::function<void(const JobRow&)>& take) {
+  JobId last;
+  for (;;) {
+    std::vector<JobRow> page;
+    for (Cursor row = job_rows_.run(batch, last, kPage); row.next();) {
+      page.push_back({{row.integer(0)},
+                      row.text(1),
+                      row.text(2),
+                      row.text(3),
+                      row.text(4),
+                      row.text(5),
+                      row.text(6),
+                      row.text(7),
+                      row.text(8),
+                      row.text(9),
+                      row.integer(10),
+                      row.integer(11) != 0});
+    }
+    if (page.empty()) return;
+    last = page.back().id;
+    for (const JobRow& job : page) take(job);
+  }
+}
+
+}  // namespace docmill

@@ -1,0 +1,46 @@
+#pragma once
+
+// What the built-in tasks ask of a model, and which answers are results.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "llm/request.h"
+#include "tasks/batch_spec.h"
+
+namespace docmill {
+
+// The prompts and schema of a task, from what the user gave.
+struct TaskParameters {
+  std::string to;            // translate
+  std::string from;          // translate; empty: the model sees for itself
+  std::string instructions;  // added to the prompt
+  std::string schema_text;   // extract: the text of a JSON Schema
+};
+
+// Fills everything of a spec but its routes. `task` is the name as given ("summarize" is known,
+// too). Throws UsageError that names what is missing or wrong.
+BatchSpec make_spec(const std::string& task, const TaskParameters& parameters);
+
+// The JSON Schema of `--fields "name, date, total number"`. Throws UsageError.
+std::string schema_of_fields(const std::string& fields);
+
+// The request for a document.
+ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string text);
+
+// False when the document can't fit the model even by the most sparing count of its tokens.
+// Between this and certainty the provider decides, at no cost.
+bool may_fit(const ChatRequest& request, const Model& model);
+
+struct CheckedAnswer {
+  std::optional<std::string> result;  // absent: the answer is none
+  std::string problem;                // why, one line
+};
+
+// Whether a model's whole answer is what the task asked for, and in which form it is kept: text, or
+// the JSON value's text for extract.
+CheckedAnswer check_answer(const BatchSpec& spec, const std::string& text);
+
+}  // namespace docmill

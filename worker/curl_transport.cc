@@ -1,0 +1,461 @@
+#include "worker/curl_transport.h"
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+
+#include "base/check.h"
+#include "base/errors.h"
+#include "base/text.h"
+
+namespace docmill {
+namespace {
+
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+constexpr std::size_t kMaxHeaderBytes = 64 << 10;
+
+struct ListFree {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+using HeaderList = std::unique_ptr<curl_slist, ListFree>;
+
+void append(HeaderList& list, const std::string& line) {
+  curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+  CHECK(longer != nullptr);
+  static_cast<void>(list.release());
+  list.reset(longer);
+}
+
+template <class Value>
+void set(CURL* easy, CURLoption option, Value value) {
+  const CURLcode code = curl_easy_setopt(easy, option, value);
+  if (code != CURLE_OK) {
+    throw WorldError(fmt::format("libcurl refused option {}: {}", static_cast<int>(option),
+                                 curl_easy_strerror(code)));
+  }
+}
+
+bool is_certificate_fault(CURLcode code) {
+  switch (code) {
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string query_of(const Provider& provider) {
+  std::string query;
+  for (const auto& [name, value] : provider.query) {
+    const std::unique_ptr<char, decltype(&curl_free)> escaped(
+        curl_easy_escape(nullptr, value.c_str(), static_cast<int>(value.size())), &curl_free);
+    query += fmt::format("{}{}={}", query.empty() ? "?" : "&", name, escaped.get());
+  }
+  return query;
+}
+
+}  // namespace
+
+// A provider as libcurl needs it: what is the same for all of its requests.
+struct CurlTransport::Endpoint {
+  const Provider* provider = nullptr;
+  std::string query;
+  HeaderList headers;
+  bool is_connected = false;  // a request went out once, so the name is in the DNS cache
+  int flying = 0;
+};
+
+struct CurlTransport::Transfer {
+  CurlTransport* owner = nullptr;
+  CURL* easy = nullptr;
+  Endpoint* endpoint = nullptr;
+  HttpRequest request;
+  HttpReply reply;
+  std::string url;
+  std::string id_line;
+  curl_slist id_header{};  // the request's own header, in front of the endpoint's
+  std::array<char, CURL_ERROR_SIZE> error{};
+  int sends = 0;
+  bool is_oversize = false;
+  bool has_payload = false;
+  std::size_t header_bytes = 0;
+  std::int64_t last_payload_ms = 0;  // or the time of sending
+  std::int64_t started_ms = 0;
+
+  ~Transfer() { curl_easy_cleanup(easy); }
+
+  std::int64_t silent_at_ms() const {
+    const Provider& provider = *endpoint->provider;
+    if (has_payload) return last_payload_ms + provider.progress_timeout_ms;
+    if (!provider.first_byte_timeout_ms) return kNever;
+    return last_payload_ms + *provider.first_byte_timeout_ms;
+  }
+
+  static int on_send(void* self, char*, char*, int, int) noexcept;
+  static std::size_t on_header(char* bytes, std::size_t, std::size_t size, void* self) noexcept;
+  static std::size_t on_body(char* bytes, std::size_t, std::size_t size, void* self) noexcept;
+};
+
+int CurlTransport::Transfer::on_send(void* self, char*, char*, int, int) noexcept {
+  Transfer& transfer = *static_cast<Transfer*>(self);
+  if (++transfer.sends > 1) return CURL_PREREQFUNC_ABORT;
+  transfer.endpoint->is_connected = true;
+  transfer.last_payload_ms = transfer.owner->clock_.now_ms();
+  return CURL_PREREQFUNC_OK;
+}
+
+std::size_t CurlTransport::Transfer::on_header(char* bytes, std::size_t, std::size_t size,
+                                               void* self) noexcept {
+  Transfer& transfer = *static_cast<Transfer*>(self);
+  transfer.header_bytes += size;
+  if (transfer.header_bytes > kMaxHeaderBytes) {
+    transfer.is_oversize = true;
+    return 0;
+  }
+  const std::string_view line = trimmed({bytes, size});
+  if (line.starts_with("HTTP/")) {  // also after 1xx and a proxy's own reply
+    transfer.reply.headers.clear();
+    return size;
+  }
+  const std::size_t colon = line.find(':');
+  if (colon != std::string_view::npos) {
+    transfer.reply.headers.push_back(
+        {lower_ascii(line.substr(0, colon)), std::string(trimmed(line.substr(colon + 1)))});
+  }
+  return size;
+}
+
+std::size_t CurlTransport::Transfer::on_body(char* bytes, std::size_t, std::size_t size,
+                                             void* self) noexcept {
+  Transfer& transfer = *static_cast<Transfer*>(self);
+  const std::string_view chunk(bytes, size);
+  if (is_blank(chunk) && !transfer.has_payload) return size;
+  if (!is_blank(chunk)) {
+    const std::int64_t now_ms = transfer.owner->clock_.now_ms();
+    if (!transfer.has_payload) transfer.reply.first_byte_ms = now_ms - transfer.started_ms;
+    transfer.has_payload = true;
+    transfer.last_payload_ms = now_ms;
+    transfer.owner->next_silence_check_ms_ =
+        std::min(transfer.owner->next_silence_check_ms_, transfer.silent_at_ms());
+  }
+  const auto limit = static_cast<std::size_t>(transfer.owner->options_.max_reply_bytes);
+  if (transfer.reply.body.size() + size > limit) {
+    transfer.is_oversize = true;
+    return 0;
+  }
+  transfer.reply.body.append(chunk);
+  return size;
+}
+
+// The multi handle, its epoll set and its one timer.
+struct CurlTransport::Multi {
+  CURLM* handle = curl_multi_init();
+  Fd epoll{epoll_create1(EPOLL_CLOEXEC)};
+  const Clock* clock = nullptr;
+  std::int64_t timer_at_ms = kNever;
+  std::vector<int> watched;
+
+  Multi() {
+    if (handle == nullptr) throw WorldError("libcurl could not start");
+    if (!epoll.is_open()) throw world_error_from_errno("epoll");
+  }
+  ~Multi() { curl_multi_cleanup(handle); }
+  Multi(const Multi&) = delete;
+
+  // libcurl says which events it wants on a socket; `known` marks the ones that we have.
+  static int on_socket(CURL*, curl_socket_t fd, int what, void* self, void* known) noexcept {
+    Multi& multi = *static_cast<Multi*>(self);
+    epoll_event event{};
+    event.data.fd = fd;
+    if (what == CURL_POLL_REMOVE) {
+      epoll_ctl(multi.epoll.get(), EPOLL_CTL_DEL, fd, &event);
+      return 0;
+    }
+    if (what & CURL_POLL_IN) event.events |= EPOLLIN;
+    if (what & CURL_POLL_OUT) event.events |= EPOLLOUT;
+    const int action = known == nullptr ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    if (epoll_ctl(multi.epoll.get(), action, fd, &event) != 0) return -1;
+    curl_multi_assign(multi.handle, fd, &multi);
+    return 0;
+  }
+
+  static int on_timer(CURLM*, long after_ms, void* self) noexcept {
+    Multi& multi = *static_cast<Multi*>(self);
+    multi.timer_at_ms = after_ms < 0 ? kNever : multi.clock->now_ms() + after_ms;
+    return 0;
+  }
+};
+
+CurlTransport::CurlTransport(const Clock& clock, const Providers& providers,
+                             const std::map<std::string, Key>& keys, Options options)
+    : clock_(clock), options_(std::move(options)), multi_(std::make_unique<Multi>()) {
+  multi_->clock = &clock_;
+  curl_multi_setopt(multi_->handle, CURLMOPT_SOCKETFUNCTION, &Multi::on_socket);
+  curl_multi_setopt(multi_->handle, CURLMOPT_SOCKETDATA, multi_.get());
+  curl_multi_setopt(multi_->handle, CURLMOPT_TIMERFUNCTION, &Multi::on_timer);
+  curl_multi_setopt(multi_->handle, CURLMOPT_TIMERDATA, multi_.get());
+  curl_multi_setopt(multi_->handle, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+  // By default the cache shrinks with the handles in use, and connections are made anew.
+  curl_multi_setopt(multi_->handle, CURLMOPT_MAXCONNECTS, long{options_.in_flight + 16});
+  curl_multi_setopt(multi_->handle, CURLMOPT_MAX_TOTAL_CONNECTIONS, long{options_.in_flight + 8});
+  for (const auto& [name, provider] : providers) {
+    auto endpoint = std::make_unique<Endpoint>();
+    endpoint->provider = &provider;
+    endpoint->query = query_of(provider);
+    append(endpoint->headers, "Content-Type: application/json");
+    append(endpoint->headers, "Expect:");  // else a large body waits a second for a 100
+    for (const auto& [header, value] : provider.headers) {
+      append(endpoint->headers, header + ": " + value);
+    }
+    if (provider.dialect == Dialect::anthropic) {
+      append(endpoint->headers, "anthropic-version: 2023-06-01");
+    }
+    const auto key = keys.find(name);
+    if (key != keys.end() && !key->second.secret.is_empty()) {
+      const std::string& secret = key->second.secret.reveal();
+      const char* custom = provider.dialect == Dialect::anthropic ? "x-api-key: " : "api-key: ";
+      const bool bearer = provider.auth == Auth::bearer && provider.dialect == Dialect::openai;
+      append(endpoint->headers, (bearer ? "Authorization: Bearer " : custom) + secret);
+    }
+    endpoints_.emplace(name, std::move(endpoint));
+  }
+}
+
+CurlTransport::~CurlTransport() {
+  for (const auto& [attempt, transfer] : flying_) {
+    curl_multi_remove_handle(multi_->handle, transfer->easy);
+  }
+}
+
+void CurlTransport::watch(int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  if (epoll_ctl(multi_->epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    throw world_error_from_errno("epoll");
+  }
+  multi_->watched.push_back(fd);
+}
+
+bool CurlTransport::is_ready_for(const Provider& provider) const {
+  const Endpoint& endpoint = *endpoints_.at(provider.name);
+  return endpoint.is_connected || endpoint.flying == 0;
+}
+
+CurlTransport::Transfer& CurlTransport::idle_transfer() {
+  if (!idle_.empty()) {
+    Transfer& transfer = *idle_.back();
+    idle_.pop_back();
+    return transfer;
+  }
+  auto transfer = std::make_unique<Transfer>();
+  transfer->owner = this;
+  transfer->easy = curl_easy_init();
+  if (transfer->easy == nullptr) throw WorldError("libcurl could not make a handle");
+  transfers_.push_back(std::move(transfer));
+  return *transfers_.back();
+}
+
+void CurlTransport::start(HttpRequest request) {
+  Transfer& transfer = idle_transfer();
+  transfer.request = std::move(request);
+  transfer.endpoint = endpoints_.at(transfer.request.provider->name).get();
+  transfer.reply = HttpReply{};
+  transfer.sends = 0;
+  transfer.is_oversize = transfer.has_payload = false;
+  transfer.header_bytes = 0;
+  transfer.started_ms = transfer.last_payload_ms = clock_.now_ms();
+  apply(transfer);
+  ++transfer.endpoint->flying;
+  flying_[transfer.request.attempt.value] = &transfer;
+  next_silence_check_ms_ = std::min(next_silence_check_ms_, transfer.silent_at_ms());
+  const CURLMcode code = curl_multi_add_handle(multi_->handle, transfer.easy);
+  if (code != CURLM_OK) throw WorldError(fmt::format("libcurl: {}", curl_multi_strerror(code)));
+}
+
+// Every option, each time: a handle carries nothing from one request to the next.
+void CurlTransport::apply(Transfer& transfer) {
+  CURL* easy = transfer.easy;
+  const Endpoint& endpoint = *transfer.endpoint;
+  const Provider& provider = *endpoint.provider;
+  curl_easy_reset(easy);
+  transfer.error[0] = '\0';
+  transfer.url = provider.base_url + transfer.request.path + endpoint.query;
+  transfer.id_line =
+      fmt::format("x-client-request-id: {}{}", options_.id_prefix, transfer.request.attempt.value);
+  transfer.id_header = {transfer.id_line.data(), endpoint.headers.get()};
+  set(easy, CURLOPT_URL, transfer.url.c_str());
+  set(easy, CURLOPT_PRIVATE, &transfer);
+  set(easy, CURLOPT_ERRORBUFFER, transfer.error.data());
+  set(easy, CURLOPT_POST, 1L);
+  set(easy, CURLOPT_POSTFIELDS, transfer.request.body.data());  // not copied
+  set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(transfer.request.body.size()));
+  set(easy, CURLOPT_HTTPHEADER, &transfer.id_header);
+  set(easy, CURLOPT_PREREQFUNCTION, &Transfer::on_send);
+  set(easy, CURLOPT_PREREQDATA, &transfer);
+  set(easy, CURLOPT_HEADERFUNCTION, &Transfer::on_header);
+  set(easy, CURLOPT_HEADERDATA, &transfer);
+  set(easy, CURLOPT_WRITEFUNCTION, &Transfer::on_body);
+  set(easy, CURLOPT_WRITEDATA, &transfer);
+  set(easy, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
+  set(easy, CURLOPT_PROTOCOLS_STR, provider.base_url.starts_with("http:") ? "http" : "https");
+  set(easy, CURLOPT_FOLLOWLOCATION, 0L);  // an x-api-key would follow to another host
+  set(easy, CURLOPT_NOSIGNAL, 1L);
+  set(easy, CURLOPT_QUICK_EXIT, 1L);  // else a slow DNS answer stops the loop
+  set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(provider.connect_timeout_ms));
+  set(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(provider.deadline_ms));
+  set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  set(easy, CURLOPT_TCP_KEEPIDLE, 30L);
+  set(easy, CURLOPT_TCP_KEEPINTVL, 15L);
+  set(easy, CURLOPT_MAXAGE_CONN, 55L);
+  set(easy, CURLOPT_MAXLIFETIME_CONN, 600L);
+  set(easy, CURLOPT_DNS_CACHE_TIMEOUT, 300L);
+  set(easy, CURLOPT_ACCEPT_ENCODING, "");
+  set(easy, CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_2});
+  set(easy, CURLOPT_USERAGENT, "docmill/" DOCMILL_VERSION);
+  if (!provider.ca_file.empty()) set(easy, CURLOPT_CAINFO, provider.ca_file.c_str());
+  if (provider.proxy == "none") {
+    set(easy, CURLOPT_PROXY, "");
+  } else if (!provider.proxy.empty()) {
+    set(easy, CURLOPT_PROXY, provider.proxy.c_str());
+  }
+}
+
+void CurlTransport::cancel(AttemptId attempt) {
+  const auto it = flying_.find(attempt.value);
+  if (it != flying_.end()) end(*it->second, Exchange::aborted, "");
+}
+
+std::vector<Received> CurlTransport::take_received() {
+  std::vector<Received> received;
+  received.swap(received_);
+  return received;
+}
+
+void CurlTransport::wait(std::int64_t until_ms) {
+  std::array<epoll_event, 256> events;
+  for (;;) {
+    const std::int64_t now_ms = clock_.now_ms();
+    if (multi_->timer_at_ms <= now_ms) {
+      multi_->timer_at_ms = kNever;
+      drive(CURL_SOCKET_TIMEOUT, 0);
+    }
+    if (next_silence_check_ms_ <= now_ms) end_silent();
+    if (!received_.empty() || now_ms >= until_ms) until_ms = 0;  // look at sockets, don't wait
+    const std::int64_t wake_ms = std::min({until_ms, multi_->timer_at_ms, next_silence_check_ms_});
+    const auto timeout_ms = std::clamp<std::int64_t>(wake_ms - now_ms, 0, 60'000);
+    const int count = epoll_wait(multi_->epoll.get(), events.data(),
+                                 static_cast<int>(events.size()), static_cast<int>(timeout_ms));
+    if (count < 0 && errno != EINTR) throw world_error_from_errno("epoll_wait");
+    bool is_called = count < 0;
+    bool was_connected = true;
+    for (const auto& [name, endpoint] : endpoints_) was_connected &= endpoint->is_connected;
+    for (int i = 0; i < count; ++i) {
+      const epoll_event& event = events[static_cast<std::size_t>(i)];
+      const auto& watched = multi_->watched;
+      if (std::find(watched.begin(), watched.end(), event.data.fd) != watched.end()) {
+        is_called = true;
+      } else {
+        drive(event.data.fd, event.events);
+      }
+    }
+    bool is_connected = true;
+    for (const auto& [name, endpoint] : endpoints_) is_connected &= endpoint->is_connected;
+    if (is_called || until_ms == 0 || is_connected != was_connected) return;
+  }
+}
+
+void CurlTransport::drive(int fd, unsigned events) {
+  int action = 0;
+  if (events & EPOLLIN) action |= CURL_CSELECT_IN;
+  if (events & EPOLLOUT) action |= CURL_CSELECT_OUT;
+  if (events & (EPOLLERR | EPOLLHUP)) action |= CURL_CSELECT_ERR;
+  int running = 0;
+  const CURLMcode code = curl_multi_socket_action(multi_->handle, fd, action, &running);
+  if (code != CURLM_OK && code != CURLM_BAD_SOCKET) {
+    throw WorldError(fmt::format("libcurl: {}", curl_multi_strerror(code)));
+  }
+  collect();
+}
+
+void CurlTransport::collect() {
+  int left = 0;
+  while (const CURLMsg* message = curl_multi_info_read(multi_->handle, &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    const CURLcode code = message->data.result;
+    Transfer* transfer = nullptr;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+    Exchange exchange = transfer->sends == 0 ? Exchange::not_sent : Exchange::cut;
+    if (code == CURLE_OK) {
+      exchange = Exchange::complete;
+    } else if (transfer->sends > 1) {
+      exchange = Exchange::resend_stopped;
+    } else if (transfer->is_oversize) {
+      exchange = Exchange::oversize;
+    } else if (is_certificate_fault(code)) {
+      exchange = Exchange::certificate;
+    } else if (code == CURLE_OPERATION_TIMEDOUT && transfer->sends > 0) {
+      exchange = Exchange::deadline;
+    } else if (code == CURLE_BAD_CONTENT_ENCODING) {
+      exchange = Exchange::bad_encoding;
+    }
+    std::string detail;
+    if (code != CURLE_OK) {
+      detail = transfer->error[0] != '\0' ? transfer->error.data() : curl_easy_strerror(code);
+    }
+    end(*transfer, exchange, std::move(detail));
+  }
+}
+
+void CurlTransport::end(Transfer& transfer, Exchange exchange, std::string detail) {
+  HttpReply& reply = transfer.reply;
+  reply.exchange = exchange;
+  reply.detail = printable_line(utf8_prefix(detail, 200));
+  reply.received_at_ms = clock_.now_ms();
+  long status = 0;
+  curl_off_t total_us = 0;
+  curl_off_t before_us = 0;
+  curl_easy_getinfo(transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+  curl_easy_getinfo(transfer.easy, CURLINFO_TOTAL_TIME_T, &total_us);
+  curl_easy_getinfo(transfer.easy, CURLINFO_PRETRANSFER_TIME_T, &before_us);
+  reply.status = static_cast<int>(status);
+  // TOTAL also counts what came before sending: resolving, connecting.
+  reply.total_ms = (total_us - before_us + 500) / 1000;
+  if (exchange != Exchange::complete) reply.total_ms = reply.received_at_ms - transfer.started_ms;
+  curl_multi_remove_handle(multi_->handle, transfer.easy);
+  --transfer.endpoint->flying;
+  flying_.erase(transfer.request.attempt.value);
+  received_.push_back({transfer.request.attempt, std::move(reply)});
+  transfer.request = HttpRequest{};
+  idle_.push_back(&transfer);
+}
+
+void CurlTransport::end_silent() {
+  const std::int64_t now_ms = clock_.now_ms();
+  std::vector<Transfer*> silent;
+  next_silence_check_ms_ = kNever;
+  for (const auto& [attempt, transfer] : flying_) {
+    if (transfer->silent_at_ms() <= now_ms && transfer->sends > 0) {
+      silent.push_back(transfer);
+    } else {
+      next_silence_check_ms_ =
+          std::min(next_silence_check_ms_, std::max(transfer->silent_at_ms(), now_ms + 1));
+    }
+  }
+  for (Transfer* transfer : silent) {
+    end(*transfer, transfer->has_payload ? Exchange::stalled : Exchange::first_byte_timeout, "");
+  }
+}
+
+}  // namespace docmill

@@ -1,0 +1,70 @@
+#pragma once
+
+// The network through libcurl's multi_socket interface and one epoll set.
+//
+// What libcurl does by itself is watched: on a reused connection that dies before a reply byte it
+// would send the POST again, up to five times, and report one success. Every send is announced to
+// PREREQFUNCTION, and a second one for the same attempt is stopped there.
+//
+// Four timers end a request: connect, first payload byte, payload progress, deadline. White space
+// before the JSON begins, and chunks of nothing else, are keep-alives and no payload.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "worker/keys.h"
+#include "worker/transport.h"
+
+namespace docmill {
+
+class CurlTransport : public Transport {
+ public:
+  struct Options {
+    int in_flight = 64;  // the size of the connection cache follows from it
+    std::int64_t max_reply_bytes = 16 << 20;
+    std::string id_prefix;  // x-client-request-id is this and the attempt's id
+  };
+
+  // `clock` and `providers` must outlive it; the keys go into each provider's own headers, and from
+  // there to its base_url alone.
+  CurlTransport(const Clock& clock, const Providers& providers,
+                const std::map<std::string, Key>& keys, Options options);
+  ~CurlTransport() override;
+
+  // wait() also returns when this descriptor can be read. The caller reads it.
+  void watch(int fd);
+
+  bool is_ready_for(const Provider& provider) const override;
+  void start(HttpRequest request) override;
+  void cancel(AttemptId attempt) override;
+  std::vector<Received> take_received() override;
+  void wait(std::int64_t until_ms) override;
+
+ private:
+  struct Endpoint;
+  struct Transfer;
+  struct Multi;
+
+  Transfer& idle_transfer();
+  void apply(Transfer& transfer);
+  void drive(int fd, unsigned events);
+  void collect();
+  void end(Transfer& transfer, Exchange exchange, std::string detail);
+  void end_silent();
+
+  const Clock& clock_;
+  Options options_;
+  std::map<std::string, std::unique_ptr<Endpoint>> endpoints_;
+  std::unique_ptr<Multi> multi_;
+  std::vector<std::unique_ptr<Transfer>> transfers_;  // also the idle ones, with their handles
+  std::vector<Transfer*> idle_;
+  std::map<std::int64_t, Transfer*> flying_;  // by attempt
+  std::vector<Received> received_;
+  std::int64_t next_silence_check_ms_ = 0;  // no request falls silent before this
+};
+
+}  // namespace docmill

@@ -1,0 +1,97 @@
+#include "worker/keys.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/text.h"
+
+namespace docmill {
+namespace {
+
+constexpr std::size_t kMaxKeyBytes = 16 << 10;
+
+// A control character in a key would end the header it is put into.
+Key checked(std::string value, const std::string& where) {
+  while (!value.empty() && (value.back() == '\n' || value.back() == '\r')) value.pop_back();
+  if (value.empty()) return {Secret(), where + " is empty"};
+  const bool clean = std::none_of(value.begin(), value.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+  });
+  if (!clean) return {Secret(), where + " has control characters"};
+  return {Secret(std::move(value)), ""};
+}
+
+Key key_from_environment(const std::string& name) {
+  char* value = std::getenv(name.c_str());
+  if (value == nullptr) return {Secret(), fmt::format("${} is not set", name)};
+  return checked(value, "$" + name);
+}
+
+// The environment's own bytes stay readable in /proc/PID/environ after unsetenv.
+void wipe_from_environment(const std::string& name) {
+  if (char* value = std::getenv(name.c_str())) explicit_bzero(value, std::strlen(value));
+  unsetenv(name.c_str());
+}
+
+Key key_from_file(const std::string& path, bool must_be_private) {
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  struct stat info {};
+  if (!fd.is_open() || fstat(fd.get(), &info) != 0) {
+    return {Secret(), fmt::format("{}: {}", path, std::strerror(errno))};
+  }
+  if (!S_ISREG(info.st_mode)) return {Secret(), path + " is not a regular file"};
+  if (must_be_private &&
+      ((info.st_mode & 077) != 0 || (info.st_uid != geteuid() && info.st_uid != 0))) {
+    return {Secret(), path + " can be read by others; chmod 600 it"};
+  }
+  std::string value(kMaxKeyBytes, '\0');
+  const ssize_t got = read(fd.get(), value.data(), value.size());
+  if (got < 0) return {Secret(), fmt::format("{}: {}", path, std::strerror(errno))};
+  value.resize(static_cast<std::size_t>(got));
+  return checked(std::move(value), path);
+}
+
+Key key_from_credential(const std::string& name) {
+  const char* folder = std::getenv("CREDENTIALS_DIRECTORY");
+  if (folder == nullptr) {
+    return {Secret(), fmt::format("the systemd credential {} is not there", name)};
+  }
+  return key_from_file((std::filesystem::path(folder) / name).string(), false);
+}
+
+Key load_key(const Provider& provider) {
+  if (!provider.key_credential.empty()) return key_from_credential(provider.key_credential);
+  if (!provider.key_file.empty()) return key_from_file(provider.key_file, true);
+  if (!provider.key_env.empty()) return key_from_environment(provider.key_env);
+  return {};
+}
+
+}  // namespace
+
+std::map<std::string, Key> load_keys(const Providers& providers) {
+  std::map<std::string, Key> keys;
+  for (const auto& [name, provider] : providers) keys.emplace(name, load_key(provider));
+  // After all are read: two providers may share a variable.
+  for (const auto& [name, provider] : providers) {
+    if (!provider.key_env.empty()) wipe_from_environment(provider.key_env);
+  }
+  return keys;
+}
+
+void forbid_core_dumps() {
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_DUMPABLE, 0);
+}
+
+}  // namespace docmill

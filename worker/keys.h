@@ -1,0 +1,25 @@
+#pragma once
+
+// Where keys come from: a systemd credential, a file that is ours alone, or an environment
+// variable, which is wiped once it has been read.
+
+#include <map>
+#include <string>
+
+#include "base/secret.h"
+#include "llm/model.h"
+
+namespace docmill {
+
+struct Key {
+  Secret secret;        // empty: the provider needs none, or problem says why there is none
+  std::string problem;  // names the variable or file, never the value
+};
+
+// One entry for each provider.
+std::map<std::string, Key> load_keys(const Providers& providers);
+
+// No core dump and no ptrace by others of the same user, from here on.
+void forbid_core_dumps();
+
+}  // namespace docmill

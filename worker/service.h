@@ -1,0 +1,32 @@
+#pragma once
+
+// What a service manager and a terminal tell the worker, and what it tells them: signals by
+// signalfd, sd_notify(3) by its datagram protocol, which is stable and needs no library.
+
+#include <string_view>
+
+#include "base/file.h"
+
+namespace docmill {
+
+// Blocks SIGTERM, SIGINT and SIGHUP for the process and reads them from a descriptor.
+class Signals {
+ public:
+  Signals();
+  int fd() const { return fd_.get(); }
+
+  struct Seen {
+    int stops = 0;             // SIGTERM or SIGINT
+    bool interrupted = false;  // at least one was SIGINT
+    bool reload = false;
+  };
+  Seen take();
+
+ private:
+  Fd fd_;
+};
+
+// Sends lines such as "READY=1" to $NOTIFY_SOCKET; nothing without one.
+void notify_service(std::string_view lines);
+
+}  // namespace docmill

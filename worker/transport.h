@@ -1,0 +1,46 @@
+#pragma once
+
+// The network, as the worker sees it: requests go out, replies come back, and in between there is
+// one place to wait. Curl is the real one; the tests' is scripted.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/strong_id.h"
+#include "llm/http_reply.h"
+#include "llm/model.h"
+
+namespace docmill {
+
+struct HttpRequest {
+  AttemptId attempt;
+  const Provider* provider = nullptr;  // outlives the request
+  std::string model;                   // for people
+  std::string path;                    // after the provider's base_url
+  std::string body;
+};
+
+struct Received {
+  AttemptId attempt;
+  HttpReply reply;
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  // False while a first connection to the provider's host is being made: until its name is
+  // resolved, one request at a time.
+  virtual bool is_ready_for(const Provider& provider) const = 0;
+  // The ledger row is on disk. The reply comes back, whatever happens, within the deadlines.
+  virtual void start(HttpRequest request) = 0;
+  // Its reply comes back at once, as aborted. Nothing if it has come back already.
+  virtual void cancel(AttemptId attempt) = 0;
+  // Those that came back since the last call.
+  virtual std::vector<Received> take_received() = 0;
+  // Returns when a reply is there, the outside world calls, or the time has come.
+  virtual void wait(std::int64_t until_ms) = 0;
+};
+
+}  // namespace docmill

@@ -1,0 +1,310 @@
+#include "worker/worker.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "base/errors.h"
+#include "base/log.h"
+#include "llm/json_text.h"
+#include "llm/reply.h"
+#include "tasks/task.h"
+#include "worker/service.h"
+
+// An exception out of turn() leaves the memory ahead of the store. It is always fatal: the next
+// life reads the truth from the store.
+
+namespace docmill {
+namespace {
+
+constexpr std::int64_t kPublishEveryMs = 1000;
+// A nudge that was lost is made good after this.
+constexpr std::int64_t kIdleMs = 10'000;
+// While another process holds the write lock; the place in the queue is kept meanwhile.
+constexpr std::int64_t kLockRetryMs = 2;
+// What --drain still waits for.
+constexpr std::int64_t kDrainHorizonMs = 900'000;
+// After so many lives without an answer the next one goes carefully.
+constexpr int kBarrenLives = 3;
+
+}  // namespace
+
+Worker::Worker(Database& db, WorkerLock& lock, const Clock& clock, Transport& transport,
+               Setup setup, WorkerOptions options)
+    : db_(db),
+      lock_(lock),
+      clock_(clock),
+      transport_(transport),
+      setup_(std::move(setup)),
+      options_(std::move(options)),
+      queue_(db, clock, options_.policy),
+      jitter_(options_.seed) {
+  take_over();
+  make_lanes();
+  load_pauses();
+}
+
+Worker::~Worker() = default;
+
+void Worker::take_over() {
+  const std::int64_t suspect = lock_.suspect_left_behind();
+  lock_.announce(clock_.now_ms());
+  recovered_ =
+      queue_.recover_in_transaction(suspect > 0 ? std::optional(JobId{suspect}) : std::nullopt);
+  Transaction transaction(db_);
+  id_ = queue_.ledger().start_worker(getpid(), DOCMILL_VERSION, clock_.now_ms());
+  for (const auto& [key, model] : setup_.models) {
+    if (!model.price) continue;
+    prices_[key] = queue_.ledger().record_price(model.provider, model.name, *model.price, "config",
+                                                clock_.now_ms());
+  }
+  transaction.commit();
+  in_flight_limit_ = recovered_.barren_lives >= kBarrenLives ? 1 : options_.in_flight;
+}
+
+void Worker::make_lanes() {
+  for (const auto& [name, provider] : setup_.providers) {
+    Limits& limits = provider_limits_[name];
+    limits.name = name;
+    limits.in_flight = provider.in_flight;
+    if (provider.requests_per_minute) {
+      limits.requests.emplace(*provider.requests_per_minute, provider.burst_seconds);
+    }
+  }
+  const Lane::Options lane_options{options_.breaker_failures, options_.breaker_cooldown_ms};
+  const std::int64_t minute_ago_ms = clock_.now_ms() - 60'000;
+  for (const auto& [key, model] : setup_.models) {
+    Limits& shared = provider_limits_.at(model.provider);
+    auto lane = std::make_unique<Lane>(model, shared, lane_options);
+    std::vector<std::int64_t> sent = queue_.ledger().sent_since(key, minute_ago_ms);
+    std::reverse(sent.begin(), sent.end());
+    lane->remember(sent);
+    lanes_.emplace(key, std::move(lane));
+  }
+}
+
+void Worker::run(const std::function<void()>& after_wait) {
+  while (!is_finished_) {
+    turn();
+    if (is_finished_) break;
+    transport_.wait(next_wake_ms_);
+    after_wait();
+  }
+}
+
+// Replies first. They are paid for, so they should reach the disk before more is spent; and each
+// frees a slot that starting can use in the same turn.
+void Worker::turn() {
+  for (Received& received : transport_.take_received()) replies_.push_back(std::move(received));
+  const std::int64_t now_ms = clock_.now_ms();
+  if (has_work(now_ms)) {
+    const std::unique_ptr<Transaction> transaction = Transaction::try_begin(db_);
+    if (!transaction) {
+      next_wake_ms_ = now_ms + kLockRetryMs;
+      return;
+    }
+    reload();
+    settle_replies();
+    queue_.promote_due();
+    start_due_jobs();
+    publish(now_ms);
+    transaction->commit();  // the one fsync of this turn
+    replies_.clear();
+    send_started();
+  } else if (flights_.empty()) {
+    db_.checkpoint_when_idle();
+  }
+  plan_wake(now_ms);
+  check_finished(now_ms);
+}
+
+// A turn costs an fsync; most wakes bring nothing that is worth one.
+bool Worker::has_work(std::int64_t now_ms) {
+  if (!replies_.empty()) return true;
+  const std::int64_t version = db_.data_version();
+  if (version != seen_version_) {
+    seen_version_ = version;
+    must_look_ = true;
+  }
+  if (stop_deadline_ms_) return false;
+  const bool can_start = static_cast<int>(flights_.size()) < in_flight_limit_;
+  if (must_look_ || (can_start && has_more_)) return true;
+  if (can_start && now_ms >= next_start_ms_) return true;
+  return !flights_.empty() && now_ms - published_at_ms_ >= kPublishEveryMs;
+}
+
+void Worker::reload() {
+  seen_version_ = db_.data_version();
+  if (!must_look_) return;
+  must_look_ = false;
+  agenda_.reload(queue_.jobs(), options_.only_batch);
+  load_pauses();
+  std::vector<AttemptId> cut;
+  for (const auto& [attempt, flight] : flights_) {
+    const AgendaBatch* batch = agenda_.find(flight.claim.job.batch);
+    if (batch != nullptr && batch->row.cut_at_ms) cut.push_back({attempt});
+  }
+  for (const AttemptId attempt : cut) transport_.cancel(attempt);
+  for (Received& received : transport_.take_received()) replies_.push_back(std::move(received));
+}
+
+void Worker::settle_replies() {
+  for (const Received& received : replies_) {
+    const auto it = flights_.find(received.attempt.value);
+    CHECK(it != flights_.end());
+    settle(it->second, received.reply);
+    flights_.erase(it);
+  }
+  for (const BatchId batch : queue_.finish_ended()) {
+    log_info("batch={} finished", queue_.jobs().batch(batch).name);
+    must_look_ = true;
+  }
+}
+
+void Worker::settle(Flight& flight, const HttpReply& reply) {
+  lock_.set_suspect(flight.claim.job.id.value);
+  DecodedReply decoded = decode_reply(reply, *flight.provider);
+  std::optional<Answer> answer;
+  if (decoded.outcome.ending == Ending::answered) {
+    CheckedAnswer checked = check_answer(*flight.spec, decoded.text);
+    if (checked.result) {
+      answer = Answer{std::move(*checked.result), decoded.finish_reason};
+    } else {
+      decoded.outcome.ending = Ending::invalid_output;
+      decoded.outcome.error_class = "invalid_output";
+      decoded.outcome.error_message = checked.problem;
+    }
+  }
+  const Settlement settlement = settlement_of(decoded, reply, flight.price);
+  const AgendaBatch* batch = agenda_.find(flight.claim.job.batch);
+  const bool unwanted =
+      (batch != nullptr ? batch->row : queue_.jobs().batch(flight.claim.job.batch))
+          .cancelled_at_ms.has_value();
+  const Settled settled =
+      queue_.settle(flight.claim, decoded.outcome, settlement, answer, unwanted, random());
+  lock_.set_suspect(0);
+  after_settle(flight, decoded.outcome, settled);
+}
+
+void Worker::after_settle(const Flight& flight, const Outcome& outcome, const Settled& settled) {
+  const std::int64_t now_ms = clock_.now_ms();
+  const Model& model = flight.lane->model();
+  flight.lane->end(outcome, settled.decision, now_ms);
+  has_more_ = true;  // a slot is free, and the job may be ready again
+  if (outcome.ending == Ending::answered) {
+    ++answers_;
+    in_flight_limit_ = options_.in_flight;
+  } else {
+    log_info("job={} attempt={} model={} outcome={} \"{}\"", flight.claim.job.id.value,
+             flight.claim.attempt.value, model.key, outcome.error_class, outcome.error_message);
+  }
+  if (settled.held_batch) {
+    log_warning("job={} attempt={} model={} cost more than its ceiling; its batch is held",
+                flight.claim.job.id.value, flight.claim.attempt.value, model.key);
+    must_look_ = true;
+  }
+  Limits& shared = provider_limits_.at(model.provider);
+  if (settled.decision.pauses == Pauses::provider) {
+    pause(shared, model.provider, outcome.error_message);
+  } else if (settled.decision.pauses == Pauses::model) {
+    pause(flight.lane->own_limits(), model.key, outcome.error_message);
+  }
+  for (Limits* limits : {&shared, &flight.lane->own_limits()}) {
+    if (!limits->pause || !limits->pause->is_probing) continue;
+    limits->pause->is_probing = false;
+    if (settled.decision.pauses != Pauses::nothing || outcome.ending == Ending::aborted) continue;
+    log_info("{} works again", limits->name);
+    queue_.jobs().resume_provider(limits->name);
+    limits->pause.reset();
+  }
+}
+
+void Worker::pause(Limits& limits, const std::string& key, const std::string& reason) {
+  const std::int64_t now_ms = clock_.now_ms();
+  const std::int64_t probe_at_ms = now_ms + options_.pause_probe_ms;
+  if (!limits.pause) log_warning("{} is paused: {}", key, reason);
+  limits.pause = Pause{reason, probe_at_ms, false};
+  queue_.jobs().pause_provider(key, reason, now_ms, probe_at_ms);
+}
+
+// What `resume --provider` took away is over; what the last life paused stays paused.
+void Worker::load_pauses() {
+  const std::vector<ProviderPause> rows = queue_.jobs().pauses();
+  const auto load = [&](const std::string& key, Limits& limits) {
+    const auto row = std::find_if(rows.begin(), rows.end(),
+                                  [&](const ProviderPause& pause) { return pause.key == key; });
+    if (row == rows.end()) {
+      limits.pause.reset();
+    } else if (!limits.pause) {
+      limits.pause = Pause{row->reason, row->probe_at_ms, false};
+    }
+  };
+  for (auto& [name, limits] : provider_limits_) {
+    load(name, limits);
+    const auto problem = setup_.no_key.find(name);
+    if (problem != setup_.no_key.end()) limits.pause = Pause{problem->second, kNeverMs, false};
+  }
+  for (auto& [key, lane] : lanes_) load(key, lane->own_limits());
+}
+
+void Worker::send_started() {
+  for (HttpRequest& request : to_send_) transport_.start(std::move(request));
+  to_send_.clear();
+}
+
+void Worker::publish(std::int64_t now_ms) {
+  if (now_ms - published_at_ms_ < kPublishEveryMs) return;
+  published_at_ms_ = now_ms;
+  nlohmann::json waits = nlohmann::json::object();
+  for (const auto& [batch, wait] : waits_) {
+    waits[batch] = {{"reason", wait.reason}, {"until", wait.until_ms}};
+  }
+  queue_.ledger().publish_worker(id_, answers_, to_text(waits), now_ms);
+  notify_service(fmt::format("STATUS={} in flight, {} answered", flights_.size(), answers_));
+}
+
+void Worker::plan_wake(std::int64_t now_ms) {
+  const bool has_slot = !stop_deadline_ms_ && static_cast<int>(flights_.size()) < in_flight_limit_;
+  next_wake_ms_ = now_ms + (flights_.empty() ? kIdleMs : kPublishEveryMs);
+  if (has_slot) next_wake_ms_ = std::min(next_wake_ms_, next_start_ms_);
+  if ((has_slot && has_more_) || (must_look_ && !stop_deadline_ms_)) next_wake_ms_ = now_ms;
+  if (stop_deadline_ms_) next_wake_ms_ = std::min(next_wake_ms_, *stop_deadline_ms_);
+}
+
+void Worker::check_finished(std::int64_t now_ms) {
+  if (stop_deadline_ms_ && now_ms >= *stop_deadline_ms_ && !flights_.empty()) {
+    stop_deadline_ms_ = kNeverMs;
+    abort();
+    turn();
+    return;
+  }
+  if (!flights_.empty() || !replies_.empty()) return;
+  const bool is_drained = options_.drain && !has_more_ && !must_look_ &&
+                          next_unaided_start_ms_ > now_ms + kDrainHorizonMs;
+  if (stop_deadline_ms_ || is_drained) end_life();
+}
+
+void Worker::stop() {
+  if (stop_deadline_ms_) return;
+  stop_deadline_ms_ = clock_.now_ms() + options_.stop_timeout_ms;
+  next_wake_ms_ = 0;
+}
+
+void Worker::abort() {
+  if (!stop_deadline_ms_) stop_deadline_ms_ = clock_.now_ms();
+  std::vector<AttemptId> open;
+  for (const auto& [attempt, flight] : flights_) open.push_back({attempt});
+  for (const AttemptId attempt : open) transport_.cancel(attempt);
+}
+
+void Worker::end_life() {
+  Transaction transaction(db_);
+  queue_.ledger().end_worker(id_, clock_.now_ms());
+  transaction.commit();
+  is_finished_ = true;
+}
+
+}  // namespace docmill

@@ -1,0 +1,135 @@
+#pragma once
+
+// The worker's turn. One thread owns the database, the network and the clock.
+//
+//   settle what has come back        (1) decode → Outcome → decide() → Decision
+//   start what may start             (2) lanes and caps grant k requests; exactly k jobs are
+//   claimed commit                           (3) settles, claims and k ledger rows in one
+//   transaction send                             (4) the k requests go out, only now wait (5) until
+//   a reply, a deadline, a signal, or a nudge
+//
+// Group commit comes by itself: while one commit waits for the disk, replies gather, and the next
+// turn takes them all. There is no prefetch: an open ledger row means "may have been sent".
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "queue/job_queue.h"
+#include "store/database.h"
+#include "worker/agenda.h"
+#include "worker/lane.h"
+#include "worker/options.h"
+#include "worker/transport.h"
+
+namespace docmill {
+
+class Worker {
+ public:
+  // What the worker needs to know of the config. Providers without a usable key are named with
+  // the reason in `no_key`; their lanes are paused.
+  struct Setup {
+    const Providers& providers;
+    const Models& models;
+    std::map<std::string, std::string> no_key;
+  };
+
+  // Takes over the store: recovers what the last worker left, then announces itself in `lock`. All
+  // must outlive the worker.
+  Worker(Database& db, WorkerLock& lock, const Clock& clock, Transport& transport, Setup setup,
+         WorkerOptions options);
+  ~Worker();
+  Worker(const Worker&) = delete;
+
+  // Until stop(), or, when draining, until nothing is left that can start soon. `after_wait` is
+  // called after each wait, to read what the outside world said.
+  void run(const std::function<void()>& after_wait);
+
+  void turn();
+  // Claims nothing more; keeps what is in flight until it has answered or stop_timeout passes.
+  void stop();
+  // Ends what is in flight, too: those attempts are recorded as unknown.
+  void abort();
+  // Looks at the store anew in the next turn.
+  void look_again() { must_look_ = true; }
+
+  bool is_finished() const { return is_finished_; }
+  std::int64_t next_wake_ms() const { return next_wake_ms_; }
+  std::int64_t answers() const { return answers_; }
+  const Recovered& recovered() const { return recovered_; }
+
+ private:
+  struct Flight {
+    Claim claim;
+    Lane* lane = nullptr;
+    const Provider* provider = nullptr;
+    const BatchSpec* spec = nullptr;
+    std::optional<PriceRow> price;
+  };
+  struct Wait {
+    std::string reason;
+    std::int64_t until_ms = 0;
+    int batches = 0;
+  };
+  enum class Start { started, blocked, skipped };
+
+  void take_over();
+  void make_lanes();
+  void reload();
+  bool has_work(std::int64_t now_ms);
+  void settle_replies();
+  void settle(Flight& flight, const HttpReply& reply);
+  void after_settle(const Flight& flight, const Outcome& outcome, const Settled& settled);
+  void start_due_jobs();
+  Start start_head(Feed& feed);
+  Start start_on(Feed& feed, Job job, int position, Lane& lane);
+  Start meet_cap(Feed& feed, const Job& refused, std::int64_t needed_pusd);
+  Start block(Feed& feed, const Refusal& refusal);
+  void wake_for(const Refusal& refusal);
+  void send_started();
+  void pause(Limits& limits, const std::string& key, const std::string& reason);
+  void load_pauses();
+  void publish(std::int64_t now_ms);
+  void plan_wake(std::int64_t now_ms);
+  void check_finished(std::int64_t now_ms);
+  void end_life();
+  double random() { return std::uniform_real_distribution<double>(0, 1)(jitter_); }
+
+  Database& db_;
+  WorkerLock& lock_;
+  const Clock& clock_;
+  Transport& transport_;
+  Setup setup_;
+  WorkerOptions options_;
+  JobQueue queue_;
+  Agenda agenda_;
+  std::map<std::string, Limits> provider_limits_;
+  std::map<std::string, std::unique_ptr<Lane>> lanes_;  // by model key
+  std::map<std::string, PriceRow> prices_;              // by model key
+  std::map<std::int64_t, Flight> flights_;              // by attempt; open in the ledger
+  std::vector<Received> replies_;                       // until their settling is on disk
+  std::vector<HttpRequest> to_send_;                    // until their claims are on disk
+  std::map<std::string, Wait> waits_;                   // by batch name: why nothing starts
+  std::mt19937_64 jitter_;
+  WorkerId id_;
+  Recovered recovered_;
+  int in_flight_limit_ = 1;
+  std::int64_t answers_ = 0;
+  std::int64_t seen_version_ = -1;
+  std::int64_t published_at_ms_ = 0;
+  std::int64_t next_start_ms_ = 0;          // nothing that waits can start before this
+  std::int64_t next_unaided_start_ms_ = 0;  // the same, for what needs no person
+  std::int64_t next_wake_ms_ = 0;
+  std::optional<std::int64_t> stop_deadline_ms_;
+  bool must_look_ = true;
+  bool has_more_ = false;  // the last turn left something that could start at once
+  bool is_finished_ = false;
+};
+
+}  // namespace docmill
