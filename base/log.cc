@@ -15,6 +15,8 @@
 namespace docmill {
 namespace {
 
+bool is_set_up = false;
+
 // sd-daemon(3): a line on stderr that starts with <N> has that syslog priority.
 class JournalPriority : public spdlog::custom_flag_formatter {
  public:
@@ -65,10 +67,11 @@ void set_up_log(LogLevel lowest) {
   logger->set_formatter(std::move(formatter));
   logger->set_level(level_of(lowest));
   spdlog::set_default_logger(std::move(logger));
+  is_set_up = true;
 }
 
 void log_line(LogLevel level, std::string_view line) {
-  spdlog::log(level_of(level), "{}", printable_line(line));
+  if (is_set_up) spdlog::log(level_of(level), "{}", printable_line(line));
 }
 
 }  // namespace docmill

@@ -12,7 +12,8 @@ namespace docmill {
 
 enum class LogLevel { debug, info, warning, error };
 
-// Lines below `lowest` are dropped. Called once, from main, before any other thread.
+// Lines below `lowest` are dropped, and all lines before the call. Called once, from main, before
+// any other thread.
 void set_up_log(LogLevel lowest);
 void log_line(LogLevel level, std::string_view line);
 

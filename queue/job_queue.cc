@@ -234,11 +234,15 @@ Recovered JobQueue::recover_in_transaction(std::optional<JobId> suspect) {
     ++recovered.unknown;
   }
   for (const auto& [job, attempt] : jobs_.running()) {
-    if (put_back(job, attempt, suspect == job.id)) {
-      ++recovered.requeued;
-    } else {
-      ++recovered.held;
-    }
+    put_back(job, attempt);
+    ++recovered.requeued;
+  }
+  // It was being rendered, before its claim, or decoded, after it; now it is ready either way.
+  if (suspect) {
+    jobs_.count_crash(*suspect);
+    const std::string why = fmt::format(
+        "the worker died {} times while working on this document's bytes", policy_.max_crashes);
+    if (jobs_.hold_after_crashes(*suspect, policy_.max_crashes, why)) ++recovered.held;
   }
   recovered.barren_lives = ledger_.end_dead_workers(now_ms);
   // A clock that was set back, or was wrong at boot, must not keep a job from starting.
@@ -248,24 +252,17 @@ Recovered JobQueue::recover_in_transaction(std::optional<JobId> suspect) {
   return recovered;
 }
 
-bool JobQueue::put_back(const Job& job, AttemptId attempt, bool is_suspect) {
+void JobQueue::put_back(const Job& job, AttemptId attempt) {
   JobChange change;
   change.position = job.position;
   change.tries = job.tries;
   change.unsure = job.unsure;
   change.state = "ready";
-  if (is_suspect) jobs_.count_crash(job.id);
-  if (is_suspect && job.crashes + 1 >= policy_.max_crashes) {
-    change.state = "held";
-    change.error_class = "crashes";
-    change.error_message = fmt::format(
-        "the worker died {} times while working on this document's bytes", job.crashes + 1);
-  } else if (jobs_.batch(job.batch).cancelled_at_ms || jobs_.is_superseded(job.id)) {
+  if (jobs_.batch(job.batch).cancelled_at_ms || jobs_.is_superseded(job.id)) {
     change.state = "cancelled";
     change.finished_at_ms = clock_.now_ms();
   }
   CHECK(jobs_.leave_running(job.id, attempt, change));
-  return change.state != "held";
 }
 
 int JobQueue::cancel_in_transaction(BatchId batch, bool cut) {

@@ -121,7 +121,7 @@ class JobQueue {
  private:
   void move_job(const Claim& claim, const Outcome& outcome, const Decision& decision,
                 const std::optional<Answer>& answer, Settled& settled);
-  bool put_back(const Job& job, AttemptId attempt, bool is_suspect);
+  void put_back(const Job& job, AttemptId attempt);
 
   Database& db_;
   const Clock& clock_;

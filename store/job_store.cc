@@ -134,7 +134,12 @@ JobStore::JobStore(Database& db)
                unsure = ?7, error_class = ?8, error_message = ?9, finished_at = ?10
         WHERE id = ?1 AND state = 'running' AND attempt_id = ?2)sql"),
       running_(db, "SELECT " JOB_COLUMNS ", attempt_id FROM job WHERE state = 'running'"),
-      count_crash_(db, "UPDATE job SET crashes = crashes + 1 WHERE id = ?1"),
+      count_crash_(db, R"sql(
+        UPDATE job SET crashes = crashes + 1
+        WHERE id = ?1 AND state IN ('ready', 'running'))sql"),
+      hold_crashed_(db, R"sql(
+        UPDATE job SET state = 'held', error_class = 'crashes', error_message = ?3
+        WHERE id = ?1 AND state = 'ready' AND crashes >= ?2)sql"),
       input_(db, "SELECT body FROM job_input WHERE id = ?1"),
       put_output_(db, R"sql(
         INSERT INTO job_output (job_id, attempt_id, finish_reason, body)
@@ -332,6 +337,10 @@ std::vector<std::pair<Job, AttemptId>> JobStore::running() {
 
 void JobStore::count_crash(JobId job) {
   count_crash_.change(job);
+}
+
+bool JobStore::hold_after_crashes(JobId job, int max_crashes, const std::string& why) {
+  return hold_crashed_.change(job, max_crashes, why) == 1;
 }
 
 std::string JobStore::input(std::int64_t input_id) {

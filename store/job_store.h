@@ -126,7 +126,10 @@ class JobStore {
   // The fence: false when the job does not run under this attempt.
   bool leave_running(JobId job, AttemptId attempt, const JobChange& change);
   std::vector<std::pair<Job, AttemptId>> running();
+  // One more death of the worker is blamed on a job that is ready or runs.
   void count_crash(JobId job);
+  // Holds the job if it is ready and that many deaths are blamed on it.
+  bool hold_after_crashes(JobId job, int max_crashes, const std::string& why);
   // A ready job moves along its chain, or fails, without a request. False: it is not ready.
   bool pass_over(JobId job, const JobChange& change);
 
@@ -160,7 +163,7 @@ class JobStore {
   Statement find_item_, current_item_, insert_job_, insert_extra_, find_input_, insert_input_,
       supersede_, cancel_superseded_, revive_;
   Statement ready_, shortest_, promote_, next_due_, clamp_due_, set_running_, leave_running_,
-      running_, count_crash_, input_, put_output_;
+      running_, count_crash_, hold_crashed_, input_, put_output_;
   Statement cancel_jobs_, retry_, set_spec_, is_superseded_, pause_provider_, resume_provider_,
       pauses_, pass_over_;
 };

@@ -1,0 +1,255 @@
+#include "worker/worker.h"
+
+#include "tests/catch.h"
+#include "tests/world.h"
+
+using namespace docmill;
+
+TEST_CASE_METHOD(WorkerTest, "a document is answered, and the bill is its usage times the price") {
+  submit({"hello"});
+  run_until_idle();
+  CHECK(net.transcript() == "00:00:00 large 200\n");
+  CHECK(state("d1") == "done");
+  CHECK(output("d1") == "answer to hello");
+  CHECK(money().measured_pusd == 15 * 10);
+  CHECK(batch().finished_at_ms == clock.now);
+  CHECK(broken_invariant() == "");
+}
+
+TEST_CASE_METHOD(WorkerTest, "falls back when a model keeps failing") {
+  options.policy.max_tries = 3;
+  options.policy.retry_base_ms = 0;
+  net.script("large", {500, 500, 500});
+  submit({"hello"});
+  run_until_idle();
+  CHECK(net.transcript() ==
+        "00:00:00 large 500\n"
+        "00:00:00 large 500\n"
+        "00:00:00 large 500\n"
+        "00:00:00 small 200\n");
+  const auto rows = attempts();
+  REQUIRE(rows.size() == 4);
+  CHECK(rows[0].kind == "first");
+  CHECK(rows[2].kind == "retry");
+  CHECK(rows[3].kind == "fallback");
+  CHECK(rows[2].cost_basis == "zero");
+  CHECK(money().measured_pusd == 15 * 1);
+}
+
+TEST_CASE_METHOD(WorkerTest, "waits as long as a 429 asks, and starts nothing on that lane") {
+  chain = {"large"};
+  options.in_flight = 1;
+  net.script("large", {429, 200});
+  net.set_header("large", "retry-after", "20");
+  submit({"one", "two"});
+  run_until_idle();
+  const std::string said = net.transcript();
+  CHECK(said.substr(0, 19) == "00:00:00 large 429\n");
+  CHECK(said.find("00:00:2") == 19);
+  CHECK(counts().done == 2);
+  CHECK(attempts()[0].outcome == "rate_limited");
+}
+
+TEST_CASE_METHOD(WorkerTest,
+                 "a cut that may be billed is tried once, then goes to the next model") {
+  net.script("large", {-1});
+  submit({"hello"});
+  run_until_idle();
+  REQUIRE(net.sent.size() == 3);
+  CHECK(net.sent[1].model == "large");
+  CHECK(net.sent[2].model == "small");
+  const BatchMoney after = money();
+  CHECK(after.unknown_requests == 2);
+  CHECK(after.possible_pusd == *attempts()[0].ceiling_pusd * 2);
+  CHECK(after.measured_pusd == 15);
+  CHECK(broken_invariant() == "");
+}
+
+TEST_CASE_METHOD(WorkerTest, "a job whose every model fails is failed with the last reason") {
+  options.policy.max_tries = 1;
+  net.script("large", {503});
+  net.script("small", {400});
+  submit({"hello"});
+  run_until_idle();
+  CHECK(state("d1") == "failed");
+  CHECK(counts().failed == 1);
+  CHECK(batch().finished_at_ms.has_value());
+}
+
+TEST_CASE_METHOD(WorkerTest, "a bad key pauses the provider; no document fails for it") {
+  net.script("large", {401});
+  chain = {"large"};
+  submit({"one", "two", "three"});
+  options.in_flight = 1;
+  run_until_idle();
+  CHECK(net.sent.size() == 1);
+  CHECK(counts().ready == 3);
+  CHECK(counts().failed == 0);
+
+  // The pause outlives the worker; ten minutes later one document asks again.
+  clock.now += 601'000;
+  net.script("large", {200});
+  run_until_idle();
+  CHECK(counts().done == 3);
+}
+
+TEST_CASE_METHOD(WorkerTest, "a model that is down is passed over while the chain goes on") {
+  options.in_flight = 1;
+  net.script("large", {404});
+  submit({"one", "two"});
+  run_until_idle();
+  CHECK(net.transcript() ==
+        "00:00:00 large 404\n"
+        "00:00:00 small 200\n"
+        "00:00:00 small 200\n");
+}
+
+TEST_CASE_METHOD(WorkerTest, "a failing model rests, and one probe brings it back") {
+  options.in_flight = 1;
+  options.policy.max_tries = 1;
+  options.breaker_failures = 2;
+  net.script("large", {500, 500, 200});
+  net.latency_ms = 10'000;
+  submit({"1", "2", "3", "4", "5", "6"});
+  run_until_idle();
+  CHECK(net.transcript() ==
+        "00:00:00 large 500\n"
+        "00:00:10 small 200\n"
+        "00:00:20 large 500\n"
+        "00:00:30 small 200\n"
+        "00:00:40 small 200\n"
+        "00:00:50 small 200\n"
+        "00:01:00 large 200\n"
+        "00:01:10 large 200\n");
+}
+
+TEST_CASE_METHOD(WorkerTest, "requests a minute are kept to") {
+  models["large"].requests_per_minute = 60;
+  chain = {"large"};
+  submit({"1", "2", "3", "4", "5"});
+  run_until_idle();
+  // Two seconds' worth may go at once, then one a second.
+  CHECK(net.transcript() ==
+        "00:00:00 large 200\n"
+        "00:00:00 large 200\n"
+        "00:00:01 large 200\n"
+        "00:00:02 large 200\n"
+        "00:00:03 large 200\n");
+}
+
+TEST_CASE_METHOD(WorkerTest, "a restart does not burst past the limit") {
+  models["large"].requests_per_minute = 60;
+  chain = {"large"};
+  net.dies_after_sends = 2;
+  submit({"1", "2", "3"});
+  SqliteCommit commit;
+  REQUIRE(live_until_death(commit));
+  run_until_idle();
+  REQUIRE(net.sent.size() == 5);
+  CHECK(net.sent[2].at_ms == kTestStartMs + 1000);
+}
+
+TEST_CASE_METHOD(WorkerTest, "at a cap the batch is held, with the amount, and nothing is passed") {
+  chain = {"large"};
+  submit({"a document of some length"});
+  run_until_idle();
+  const std::int64_t ceiling_pusd = *attempts()[0].ceiling_pusd;
+
+  // Room for one ceiling and a little of another.
+  cap_pusd = ceiling_pusd + 20;
+  submit({"a document of some length", "short", "a document of some length, too"}, "capped");
+  options.in_flight = 3;
+  run_until_idle();
+  const Batch held = batch("capped");
+  CHECK(held.held_reason.has_value());
+  CHECK(held.spent_pusd + held.reserved_pusd <= *held.cap_pusd);
+  CHECK(counts("capped").done >= 1);
+  CHECK(counts("capped").ready >= 1);
+}
+
+TEST_CASE_METHOD(WorkerTest,
+                 "an unpriced model is not asked under a cap, and counted without one") {
+  models["large"].price.reset();
+  chain = {"large"};
+  cap_pusd = 1'000'000;
+  submit({"hello"});
+  run_until_idle();
+  CHECK(net.sent.empty());
+  CHECK(batch().held_reason->find("no price") != std::string::npos);
+
+  cap_pusd.reset();
+  submit({"hello"}, "free");
+  run_until_idle();
+  CHECK(state("d1", "free") == "done");
+  CHECK(money("free").unpriced_requests == 1);
+  CHECK(money("free").measured_pusd == 0);
+}
+
+TEST_CASE_METHOD(WorkerTest, "a document that cannot fit any model is failed without a request") {
+  for (auto& [key, model] : models) model.context_tokens = 2000;
+  submit({std::string(40'000, 'x') + " words", "short"});
+  run_until_idle();
+  CHECK(state("d1") == "failed");
+  CHECK(state("d2") == "done");
+  CHECK(net.sent.size() == 1);
+}
+
+TEST_CASE_METHOD(WorkerTest, "what is in flight at a stop is kept, and nothing more is started") {
+  net.latency_ms = 1000;
+  options.in_flight = 2;
+  options.drain = false;
+  submit({"1", "2", "3"});
+  SqliteCommit commit;
+  {
+    const auto life = start_life(commit);
+    life->worker.turn();
+    life->worker.stop();
+    life->worker.run([] {});
+  }
+  CHECK(net.sent.size() == 2);
+  CHECK(counts().done == 2);
+  CHECK(counts().ready == 1);
+  CHECK(money().unknown_requests == 0);
+}
+
+TEST_CASE_METHOD(WorkerTest, "a stop that takes too long ends what is in flight as unknown") {
+  net.latency_ms = 500'000;
+  options.drain = false;
+  submit({"1"});
+  SqliteCommit commit;
+  {
+    const auto life = start_life(commit);
+    life->worker.turn();
+    life->worker.stop();
+    life->worker.run([] {});
+  }
+  CHECK(clock.now == kTestStartMs + options.stop_timeout_ms);
+  CHECK(counts().ready == 1);
+  CHECK(money().unknown_requests == 1);
+  CHECK(attempts()[0].outcome == "aborted");
+}
+
+TEST_CASE_METHOD(WorkerTest, "batches of one tenant take turns, whatever their size") {
+  net.latency_ms = 1000;
+  options.in_flight = 2;
+  chain = {"large"};
+  submit(std::vector<std::string>(20, "long batch"), "long");
+  submit({"x", "y"}, "short");
+  run_until_idle();
+  int position = 0;
+  for (std::size_t i = 0; i < net.sent.size(); ++i) {
+    if (net.sent[i].text == "y") position = static_cast<int>(i);
+  }
+  CHECK(position <= 4);
+}
+
+TEST_CASE_METHOD(WorkerTest, "a model that the worker's config lacks is named, and waited for") {
+  chain = {"gone"};
+  models["gone"] = models["large"];
+  models["gone"].key = "gone";
+  submit({"hello"});
+  models.erase("gone");
+  run_until_idle();
+  CHECK(counts().ready == 1);
+  CHECK(net.sent.empty());
+}

@@ -1,0 +1,265 @@
+#include "tests/world.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "base/sha256.h"
+#include "tasks/documents.h"
+#include "tasks/task.h"
+
+namespace docmill {
+namespace {
+
+constexpr int kMostTurns = 20'000;
+
+std::string answer_body(const std::string& model, const std::string& text) {
+  const nlohmann::json body = {
+      {"model", model},
+      {"choices",
+       {{{"finish_reason", "stop"},
+         {"message", {{"role", "assistant"}, {"content", "answer to " + text}}}}}},
+      {"usage", {{"prompt_tokens", 10}, {"completion_tokens", 5}}}};
+  return body.dump();
+}
+
+}  // namespace
+
+Scratch::Scratch() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "docmill-XXXXXX").string();
+  if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
+  path = std::filesystem::canonical(pattern);
+}
+
+Scratch::~Scratch() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+}
+
+void ScriptedProvider::script(const std::string& model, std::vector<int> statuses) {
+  scripts_[model] = std::move(statuses);
+  asked_[model] = 0;
+}
+
+void ScriptedProvider::set_body(const std::string& model, std::string body) {
+  bodies_[model] = std::move(body);
+}
+
+void ScriptedProvider::set_header(const std::string& model, std::string name, std::string value) {
+  headers_[model].push_back({std::move(name), std::move(value)});
+}
+
+std::string ScriptedProvider::transcript() const {
+  std::string text;
+  for (const Sent& one : sent) {
+    const std::string status = one.status == -1   ? "cut"
+                               : one.status == -2 ? "no connection"
+                                                  : std::to_string(one.status);
+    text += fmt::format("{} {} {}\n", clock_time(one.at_ms), one.model, status);
+  }
+  return text;
+}
+
+HttpReply ScriptedProvider::reply_to(const HttpRequest& request, std::int64_t now_ms) {
+  const auto& statuses = scripts_[request.model];
+  const std::size_t n = asked_[request.model]++;
+  const int status = statuses.empty() ? 200 : statuses[std::min(n, statuses.size() - 1)];
+  const auto body = nlohmann::json::parse(request.body);
+  const auto text = body.at("messages").back().at("content").get<std::string>();
+  if (status != -2) sent.push_back({request.attempt.value, request.model, text, status, now_ms});
+  HttpReply reply;
+  reply.received_at_ms = now_ms + latency_ms;
+  reply.total_ms = latency_ms;
+  reply.headers = headers_[request.model];
+  if (status == -1) reply.exchange = Exchange::cut;
+  if (status == -2) reply.exchange = Exchange::not_sent;
+  if (status < 0) return reply;
+  reply.status = status;
+  reply.first_byte_ms = latency_ms;
+  if (status == 200) {
+    const auto own = bodies_.find(request.model);
+    reply.body = own != bodies_.end() ? own->second : answer_body(request.model, text);
+  } else {
+    reply.body = R"({"error":{"message":"scripted"}})";
+  }
+  return reply;
+}
+
+void ScriptedTransport::start(HttpRequest request) {
+  Received received{request.attempt, provider_.reply_to(request, clock_.now)};
+  flying_.emplace(clock_.now + provider_.latency_ms, std::move(received));
+  if (provider_.dies_after_sends > 0 && --provider_.dies_after_sends == 0) throw Died{};
+}
+
+void ScriptedTransport::cancel(AttemptId attempt) {
+  for (auto it = flying_.begin(); it != flying_.end(); ++it) {
+    if (it->second.attempt != attempt) continue;
+    Received received = std::move(it->second);
+    received.reply.exchange = Exchange::aborted;
+    flying_.erase(it);
+    flying_.emplace(clock_.now, std::move(received));
+    return;
+  }
+}
+
+std::vector<Received> ScriptedTransport::take_received() {
+  std::vector<Received> received;
+  while (!flying_.empty() && flying_.begin()->first <= clock_.now) {
+    received.push_back(std::move(flying_.begin()->second));
+    flying_.erase(flying_.begin());
+  }
+  return received;
+}
+
+void ScriptedTransport::wait(std::int64_t until_ms) {
+  std::int64_t to_ms = std::min(until_ms, clock_.now + 3'600'000);
+  if (!flying_.empty()) to_ms = std::min(to_ms, flying_.begin()->first);
+  clock_.now = std::max(clock_.now, to_ms);
+}
+
+WorkerTest::WorkerTest() : store(scratch.path / "test.db") {
+  Provider& provider = providers["p"];
+  provider.name = "p";
+  provider.base_url = "http://127.0.0.1:1/v1";
+  for (const auto& [key, price] : {std::pair{"large", 10}, std::pair{"small", 1}}) {
+    Model& model = models[key];
+    model.key = model.name = key;
+    model.provider = "p";
+    model.price = ModelPrice{price, price, price, price};
+  }
+  options.drain = true;
+  options.policy.retry_base_ms = 1000;
+  create_or_migrate(store);
+}
+
+WorkerTest::~WorkerTest() = default;
+
+void WorkerTest::submit(const std::vector<std::string>& texts, const std::string& batch) {
+  Database db(store, Access::read_write, plain_commit_);
+  JobQueue queue(db, clock, options.policy);
+  BatchSpec spec = make_spec("summarise", {});
+  spec.routes = {{"default", chain}};
+  Batch wanted;
+  wanted.name = batch;
+  wanted.task = spec.task;
+  wanted.tenant = "default";
+  wanted.spec = to_json_text(spec);
+  wanted.cap_pusd = cap_pusd;
+  const BatchId id = queue.open_batch_in_transaction(wanted).id;
+  std::vector<NewJob> jobs;
+  for (const std::string& text : texts) {
+    Document document;
+    document.id = fmt::format("d{}", jobs.size() + 1);
+    document.source = "test";
+    document.text = text;
+    jobs.push_back(new_job(std::move(document), 0, 0));
+  }
+  queue.add_in_transaction(id, jobs);
+  queue.seal_in_transaction(id);
+}
+
+WorkerTest::Life::Life(WorkerTest& test, Commit& commit)
+    : lock(WorkerLock::take(test.store)),
+      db(test.store, Access::read_write, commit),
+      transport(test.net, test.clock),
+      worker(db, lock.value(), test.clock, transport, {test.providers, test.models, {}},
+             test.options) {}
+
+WorkerTest::Life::~Life() = default;
+
+std::unique_ptr<WorkerTest::Life> WorkerTest::start_life(Commit& commit) {
+  return std::make_unique<Life>(*this, commit);
+}
+
+void WorkerTest::run_until_idle() {
+  const auto life = start_life(plain_commit_);
+  int turns = 0;
+  life->worker.run([&] {
+    if (++turns > kMostTurns) throw std::runtime_error("the worker does not come to an end");
+  });
+}
+
+bool WorkerTest::live_until_death(Commit& commit) {
+  try {
+    const auto life = start_life(commit);
+    int turns = 0;
+    life->worker.run([&] {
+      if (++turns > kMostTurns) throw std::runtime_error("the worker does not come to an end");
+    });
+  } catch (const Died&) {
+    return true;
+  }
+  return false;
+}
+
+std::string WorkerTest::state(const std::string& id, const std::string& name) {
+  Database db(store, Access::read_only, plain_commit_);
+  StoreReader reader(db);
+  std::string state;
+  reader.each_result(batch(name).id, id, [&](const ResultRow& row) { state = row.state; });
+  return state;
+}
+
+std::string WorkerTest::output(const std::string& id, const std::string& name) {
+  Database db(store, Access::read_only, plain_commit_);
+  StoreReader reader(db);
+  std::string output;
+  reader.each_result(batch(name).id, id,
+                     [&](const ResultRow& row) { output = row.output.value_or(""); });
+  return output;
+}
+
+BatchMoney WorkerTest::money(const std::string& name) {
+  Database db(store, Access::read_only, plain_commit_);
+  return StoreReader(db).money(batch(name).id);
+}
+
+std::vector<AttemptRow> WorkerTest::attempts(const std::string& name) {
+  Database db(store, Access::read_only, plain_commit_);
+  StoreReader reader(db);
+  std::vector<AttemptRow> rows;
+  reader.each_attempt(batch(name).id, [&](const AttemptRow& row) { rows.push_back(row); });
+  return rows;
+}
+
+Batch WorkerTest::batch(const std::string& name) {
+  Database db(store, Access::read_only, plain_commit_);
+  return StoreReader(db).batch(name).value();
+}
+
+JobCounts WorkerTest::counts(const std::string& name) {
+  Database db(store, Access::read_only, plain_commit_);
+  return StoreReader(db).counts(batch(name).id);
+}
+
+std::string WorkerTest::broken_invariant() {
+  const Batch row = batch();
+  std::map<std::int64_t, AttemptRow> ledger;
+  std::int64_t spent_pusd = 0;
+  std::int64_t reserved_pusd = 0;
+  std::map<std::int64_t, int> open_of_job;
+  std::int64_t unexplained = 0;  // attempts that did not end in a result
+  for (const AttemptRow& attempt : attempts()) {
+    ledger[attempt.id.value] = attempt;
+    spent_pusd += attempt.cost_pusd.value_or(0);
+    if (attempt.is_open || attempt.cost_basis == "unknown") {
+      reserved_pusd += attempt.ceiling_pusd.value_or(0);
+    }
+    if (attempt.is_open && ++open_of_job[attempt.job.value] > 1) return "two open attempts";
+    if (attempt.outcome != "answered") ++unexplained;
+  }
+  for (const auto& sent : net.sent) {
+    if (!ledger.contains(sent.attempt)) return "a request without a ledger row";
+  }
+  if (row.spent_pusd != spent_pusd) return "spent is not the sum of costs";
+  if (row.reserved_pusd != reserved_pusd) return "reserved is not the sum of ceilings";
+  if (row.cap_pusd && spent_pusd + reserved_pusd > *row.cap_pusd) return "the cap was passed";
+  const auto jobs = counts().total();
+  if (static_cast<std::int64_t>(net.sent.size()) > jobs + unexplained) {
+    return "requests that no attempt accounts for";
+  }
+  return "";
+}
+
+}  // namespace docmill
