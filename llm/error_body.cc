@@ -14,11 +14,6 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxMessageBytes = 400;
 
-std::string word_at(const json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
 std::string one_line(std::string_view text) {
   return printable_line(utf8_prefix(trimmed(text), kMaxMessageBytes));
 }

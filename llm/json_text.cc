@@ -35,6 +35,11 @@ std::optional<nlohmann::json> parse_json(std::string_view text) {
   return value;
 }
 
+std::string word_at(const nlohmann::json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
 std::string to_text(const nlohmann::json& value) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }

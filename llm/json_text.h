@@ -15,6 +15,9 @@ inline constexpr int kMaxJsonDepth = 64;
 // Nothing when the text is not JSON, or nests deeper than kMaxJsonDepth.
 std::optional<nlohmann::json> parse_json(std::string_view text);
 
+// The string at `key` of an object; empty when there is none.
+std::string word_at(const nlohmann::json& object, const char* key);
+
 // One line. Invalid UTF-8 becomes U+FFFD, where dump() alone would throw.
 std::string to_text(const nlohmann::json& value);
 

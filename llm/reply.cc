@@ -16,11 +16,6 @@ namespace {
 
 using nlohmann::json;
 
-std::string word_at(const json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
 void set_outcome(DecodedReply& decoded, Ending ending, std::string error_class,
                  std::string message) {
   decoded.outcome.ending = ending;

@@ -1,6 +1,7 @@
 -- Never edit a migration that has shipped; add the next number. Times are ms since 1970 UTC, money
 -- is pico-USD (1e-12 USD), prices are pico-USD per token. No JSON functions: with trusted_schema
--- off SQLite 3.40.1 refuses them in a schema.
+-- off SQLite 3.40.1 refuses them in a schema. No IN with more than two values in a CHECK of job or
+-- attempt: SQLite builds a temporary index for it at every write (measured: half of a claim's CPU).
 
 -- One row for each life of a worker process. What `status` shows is published here.
 CREATE TABLE worker (
@@ -80,8 +81,9 @@ CREATE TABLE job (
   priority       INTEGER NOT NULL,
   route          INTEGER NOT NULL CHECK (route >= 0),     -- which chain of the batch's spec
   position       INTEGER NOT NULL CHECK (position >= 0),  -- where on that chain
-  state          TEXT    NOT NULL CHECK (state IN ('ready', 'waiting', 'blocked', 'running', 'held',
-                                                   'done', 'failed', 'cancelled')),
+  state          TEXT    NOT NULL CHECK (
+    state = 'ready' OR state = 'waiting' OR state = 'blocked' OR state = 'running' OR
+    state = 'held' OR state = 'done' OR state = 'failed' OR state = 'cancelled'),
   run_at         INTEGER,
   tries          INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),     -- on this model
   unsure         INTEGER NOT NULL DEFAULT 0 CHECK (unsure >= 0),    -- on this model, maybe billed
@@ -99,9 +101,9 @@ CREATE TABLE job (
   -- What each state promises. A bug that breaks one fails here, at the write.
   CHECK ((state = 'running') = (attempt_id IS NOT NULL)),
   CHECK ((state = 'waiting') = (run_at IS NOT NULL)),
-  CHECK ((state IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
-  CHECK (state NOT IN ('failed', 'held') OR error_class IS NOT NULL),
-  CHECK (state IN ('failed', 'cancelled', 'done') OR input_id IS NOT NULL)
+  CHECK ((state = 'done' OR state = 'failed' OR state = 'cancelled') = (finished_at IS NOT NULL)),
+  CHECK ((state != 'failed' AND state != 'held') OR error_class IS NOT NULL),
+  CHECK (input_id IS NOT NULL OR finished_at IS NOT NULL)
 ) STRICT;
 
 -- Claiming walks this index from its start and stops at the limit. Partial, so its size follows
@@ -134,7 +136,7 @@ CREATE TABLE attempt (
   batch_id      INTEGER NOT NULL REFERENCES batch (id),
   number        INTEGER NOT NULL CHECK (number > 0),
   worker_id     INTEGER NOT NULL REFERENCES worker (id),
-  kind          TEXT    NOT NULL CHECK (kind IN ('first', 'retry', 'fallback')),
+  kind          TEXT    NOT NULL CHECK (kind = 'first' OR kind = 'retry' OR kind = 'fallback'),
   route         TEXT    NOT NULL,
   provider      TEXT    NOT NULL,
   model         TEXT    NOT NULL,  -- as the config names it
@@ -163,8 +165,10 @@ CREATE TABLE attempt (
   cost_pusd     INTEGER CHECK (cost_pusd >= 0),
   -- usage: priced usage. zero: not billed. unknown: may be billed, up to the ceiling. unpriced:
   -- usage without a price. The rest are a person's word (settle) or an estimate.
-  cost_basis    TEXT CHECK (cost_basis IN ('usage', 'zero', 'unknown', 'unpriced', 'provider',
-                                           'estimate', 'ceiling', 'manual')),
+  cost_basis    TEXT CHECK (
+    cost_basis = 'usage' OR cost_basis = 'zero' OR cost_basis = 'unknown' OR
+    cost_basis = 'unpriced' OR cost_basis = 'provider' OR cost_basis = 'estimate' OR
+    cost_basis = 'ceiling' OR cost_basis = 'manual'),
   first_byte_ms INTEGER,
   total_ms      INTEGER,
   provider_ms   INTEGER,
@@ -172,7 +176,8 @@ CREATE TABLE attempt (
   UNIQUE (job_id, number),
   CHECK ((settled_at IS NULL) = (outcome IS NULL)),
   CHECK ((settled_at IS NULL) = (cost_basis IS NULL)),
-  CHECK ((cost_pusd IS NULL) = (cost_basis IS NULL OR cost_basis IN ('unknown', 'unpriced'))),
+  CHECK ((cost_pusd IS NULL) =
+         (cost_basis IS NULL OR cost_basis = 'unknown' OR cost_basis = 'unpriced')),
   CHECK (cost_basis IS NOT 'usage' OR (price_id IS NOT NULL AND fresh_tokens IS NOT NULL))
 ) STRICT;
 CREATE INDEX attempt_open ON attempt (id) WHERE settled_at IS NULL;

@@ -261,10 +261,8 @@ JobId JobStore::insert_job(BatchId batch, const NewJob& job, std::int64_t now_ms
   const std::optional<std::string> error_message = unless_empty(job.error_message);
   CHECK(input_id.has_value() != error_class.has_value());
   const std::int64_t text_bytes = job.text ? static_cast<std::int64_t>(job.text->size()) : 0;
-  const auto request_hash = job.request_hash.empty() ? std::optional<Blob>()
-                                                     : std::optional<Blob>(Blob{job.request_hash});
   insert_job_.change(batch, job.item_key, Blob{job.content_hash}, job.source, input_id, text_bytes,
-                     job.priority, job.route, input_id ? "ready" : "failed", request_hash,
+                     job.priority, job.route, input_id ? "ready" : "failed", Blob{job.request_hash},
                      error_class, error_message, now_ms,
                      input_id ? std::optional<std::int64_t>() : std::optional(now_ms));
   const JobId id{last_insert_id(db_)};

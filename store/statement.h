@@ -15,6 +15,7 @@
 
 namespace docmill {
 
+// Bound as NULL when it is empty.
 struct Blob {
   std::string_view bytes;
 };
@@ -72,6 +73,7 @@ class Statement {
   void bind(int index, std::string_view value) { statement_.bind(index, std::string(value)); }
   void bind(int index, const char* value) { statement_.bind(index, value); }
   void bind(int index, Blob value) {
+    if (value.bytes.empty()) return statement_.bind(index);
     statement_.bindNoCopy(index, static_cast<const void*>(value.bytes.data()),
                           static_cast<int>(value.bytes.size()));
   }

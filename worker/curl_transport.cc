@@ -14,15 +14,16 @@
 #include "base/text.h"
 
 namespace docmill {
-namespace {
-
-constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
-constexpr std::size_t kMaxHeaderBytes = 64 << 10;
 
 struct ListFree {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
 using HeaderList = std::unique_ptr<curl_slist, ListFree>;
+
+namespace {
+
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+constexpr std::size_t kMaxHeaderBytes = 64 << 10;
 
 void append(HeaderList& list, const std::string& line) {
   curl_slist* longer = curl_slist_append(list.get(), line.c_str());
@@ -92,6 +93,7 @@ struct CurlTransport::Transfer {
   std::size_t header_bytes = 0;
   std::int64_t last_payload_ms = 0;  // or the time of sending
   std::int64_t started_ms = 0;
+  std::int64_t sent_ms = 0;  // or the start, as long as it is not sent
 
   ~Transfer() { curl_easy_cleanup(easy); }
 
@@ -110,8 +112,9 @@ struct CurlTransport::Transfer {
 int CurlTransport::Transfer::on_send(void* self, char*, char*, int, int) noexcept {
   Transfer& transfer = *static_cast<Transfer*>(self);
   if (++transfer.sends > 1) return CURL_PREREQFUNC_ABORT;
+  if (!transfer.endpoint->is_connected) ++transfer.owner->connects_;
   transfer.endpoint->is_connected = true;
-  transfer.last_payload_ms = transfer.owner->clock_.now_ms();
+  transfer.sent_ms = transfer.last_payload_ms = transfer.owner->clock_.now_ms();
   return CURL_PREREQFUNC_OK;
 }
 
@@ -143,7 +146,7 @@ std::size_t CurlTransport::Transfer::on_body(char* bytes, std::size_t, std::size
   if (is_blank(chunk) && !transfer.has_payload) return size;
   if (!is_blank(chunk)) {
     const std::int64_t now_ms = transfer.owner->clock_.now_ms();
-    if (!transfer.has_payload) transfer.reply.first_byte_ms = now_ms - transfer.started_ms;
+    if (!transfer.has_payload) transfer.reply.first_byte_ms = now_ms - transfer.sent_ms;
     transfer.has_payload = true;
     transfer.last_payload_ms = now_ms;
     transfer.owner->next_silence_check_ms_ =
@@ -275,7 +278,7 @@ void CurlTransport::start(HttpRequest request) {
   transfer.sends = 0;
   transfer.is_oversize = transfer.has_payload = false;
   transfer.header_bytes = 0;
-  transfer.started_ms = transfer.last_payload_ms = clock_.now_ms();
+  transfer.started_ms = transfer.sent_ms = transfer.last_payload_ms = clock_.now_ms();
   apply(transfer);
   ++transfer.endpoint->flying;
   flying_[transfer.request.attempt.value] = &transfer;
@@ -345,6 +348,7 @@ std::vector<Received> CurlTransport::take_received() {
 
 void CurlTransport::wait(std::int64_t until_ms) {
   std::array<epoll_event, 256> events;
+  const int connects = connects_;
   for (;;) {
     const std::int64_t now_ms = clock_.now_ms();
     if (multi_->timer_at_ms <= now_ms) {
@@ -359,8 +363,6 @@ void CurlTransport::wait(std::int64_t until_ms) {
                                  static_cast<int>(events.size()), static_cast<int>(timeout_ms));
     if (count < 0 && errno != EINTR) throw world_error_from_errno("epoll_wait");
     bool is_called = count < 0;
-    bool was_connected = true;
-    for (const auto& [name, endpoint] : endpoints_) was_connected &= endpoint->is_connected;
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events[static_cast<std::size_t>(i)];
       const auto& watched = multi_->watched;
@@ -370,9 +372,7 @@ void CurlTransport::wait(std::int64_t until_ms) {
         drive(event.data.fd, event.events);
       }
     }
-    bool is_connected = true;
-    for (const auto& [name, endpoint] : endpoints_) is_connected &= endpoint->is_connected;
-    if (is_called || until_ms == 0 || is_connected != was_connected) return;
+    if (is_called || until_ms == 0 || connects_ != connects) return;
   }
 }
 

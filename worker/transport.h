@@ -39,7 +39,8 @@ class Transport {
   virtual void cancel(AttemptId attempt) = 0;
   // Those that came back since the last call.
   virtual std::vector<Received> take_received() = 0;
-  // Returns when a reply is there, the outside world calls, or the time has come.
+  // Returns when a reply is there, is_ready_for() has become true, the outside world calls, or the
+  // time has come.
   virtual void wait(std::int64_t until_ms) = 0;
 };
 

@@ -127,6 +127,7 @@ class Worker {
   std::int64_t next_unaided_start_ms_ = 0;  // the same, for what needs no person
   std::int64_t next_wake_ms_ = 0;
   std::optional<std::int64_t> stop_deadline_ms_;
+  const Provider* connecting_ = nullptr;  // what could start waits for the first connection to it
   bool must_look_ = true;
   bool has_more_ = false;  // the last turn left something that could start at once
   bool is_finished_ = false;

@@ -16,6 +16,7 @@ namespace docmill {
 void Worker::start_due_jobs() {
   waits_.clear();
   has_more_ = false;
+  connecting_ = nullptr;
   next_start_ms_ = next_unaided_start_ms_ = kNeverMs;
   if (stop_deadline_ms_) return;
   agenda_.begin_turn();
@@ -53,6 +54,7 @@ Worker::Start Worker::start_head(Feed& feed) {
       if (!refusal && !transport_.is_ready_for(provider)) {
         refusal =
             Refusal{fmt::format("the first connection to {}", provider.name), 0, false, false};
+        connecting_ = &provider;
       }
     }
     if (!refusal) {
