@@ -45,6 +45,23 @@ void add_rate(BatchStatus& status, StoreReader& reader, std::int64_t now_ms) {
   }
 }
 
+// What the worker said of the batch. Of one that has ended, only what outlives it: a pause.
+void add_published_wait(BatchStatus& status, const std::optional<WorkerRow>& worker,
+                        const std::vector<ProviderPause>& pauses, bool has_worker) {
+  const auto wait = published_wait(worker, status.batch.name);
+  if (!wait || status.counts.ready == 0) return;
+  std::string step;
+  for (const ProviderPause& pause : pauses) {
+    if (wait->reason.starts_with(pause.key + " paused")) {
+      step = fmt::format("docmill resume --provider {}", pause.key);
+    }
+  }
+  if (!has_worker && step.empty()) return;
+  status.bound_by = wait->reason;
+  status.waits.push_back({wait->reason, status.counts.ready,
+                          wait->until_ms > 0 ? std::optional(wait->until_ms) : std::nullopt, step});
+}
+
 void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
                const std::vector<ProviderPause>& pauses, bool has_worker) {
   const std::string& name = status.batch.name;
@@ -65,24 +82,13 @@ void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
     return;
   }
   if (status.state != "running" && status.state != "submitting") return;
+  add_published_wait(status, worker, pauses, has_worker);
   if (!has_worker && status.counts.queued() > 0) {
-    status.bound_by = "no worker";
+    if (status.bound_by.empty()) status.bound_by = "no worker";
     status.waits.push_back({"no worker", status.counts.queued(), std::nullopt, "docmill work"});
     return;
   }
-  const auto wait = published_wait(worker, name);
-  if (wait && status.counts.ready > 0) {
-    status.bound_by = wait->reason;
-    std::string step;
-    for (const ProviderPause& pause : pauses) {
-      if (wait->reason.starts_with(pause.key + " paused")) {
-        step = fmt::format("docmill resume --provider {}", pause.key);
-      }
-    }
-    status.waits.push_back({wait->reason, status.counts.ready,
-                            wait->until_ms > 0 ? std::optional(wait->until_ms) : std::nullopt,
-                            step});
-  } else if (status.counts.ready > 0 && status.counts.running > 0) {
+  if (status.bound_by.empty() && status.counts.ready > 0 && status.counts.running > 0) {
     status.bound_by = "slots";
   }
   if (status.counts.waiting > 0) {
@@ -130,7 +136,7 @@ ordered_json json_of(const BatchStatus& s) {
 
 std::string eta_text(const BatchStatus& status) {
   if (!status.eta_seconds) return "-";
-  return "~" + human_duration(*status.eta_seconds * 1000);
+  return "~" + human_duration(std::max<std::int64_t>(*status.eta_seconds, 1) * 1000);
 }
 
 std::string bar(const JobCounts& counts) {
@@ -162,7 +168,7 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
   out.store = store.string();
   out.now_ms = now_ms;
   out.worker = running_worker(store);
-  const std::optional<WorkerRow> worker = reader.current_worker();
+  const std::optional<WorkerRow> worker = reader.last_worker();
   const std::vector<ProviderPause> pauses = reader.pauses();
   for (Batch& batch : reader.batches()) {
     if (!only.empty() && batch.name != only) continue;

@@ -43,7 +43,7 @@ Ledger::Ledger(Database& db)
       publish_worker_(db, R"sql(
         UPDATE worker SET answers = ?2, waits = ?3, seen_at = ?4 WHERE id = ?1)sql"),
       end_worker_(db, R"sql(
-        UPDATE worker SET ended_at = ?2, seen_at = ?2, end_reason = 'clean', waits = ''
+        UPDATE worker SET ended_at = ?2, seen_at = ?2, end_reason = 'clean'
         WHERE id = ?1)sql"),
       dead_workers_(db, R"sql(
         UPDATE worker SET ended_at = ?1, end_reason = 'crash', waits = ''

@@ -85,7 +85,7 @@ StoreReader::StoreReader(Database& db)
         WHERE batch_id = ?1 AND superseded_by IS NULL AND state IN ('failed', 'held')
         GROUP BY error_class ORDER BY count(*) DESC, error_class)sql"),
       worker_(db, R"sql(
-        SELECT waits, seen_at FROM worker WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1)sql"),
+        SELECT waits, seen_at FROM worker ORDER BY id DESC LIMIT 1)sql"),
       answers_(db, R"sql(
         SELECT count(*) FROM (SELECT settled_at, outcome FROM attempt WHERE batch_id = ?1
                               ORDER BY id DESC LIMIT 20000)
@@ -181,7 +181,7 @@ std::vector<ProviderPause> StoreReader::pauses() {
   return jobs_.pauses();
 }
 
-std::optional<WorkerRow> StoreReader::current_worker() {
+std::optional<WorkerRow> StoreReader::last_worker() {
   Cursor row = worker_.run();
   if (!row.next()) return std::nullopt;
   return WorkerRow{row.text(0), row.integer(1)};

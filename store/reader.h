@@ -104,7 +104,8 @@ class StoreReader {
   std::vector<ErrorCount> errors(BatchId batch);
   std::vector<UnknownAttempt> unknown_attempts(BatchId batch);
   std::vector<ProviderPause> pauses();
-  std::optional<WorkerRow> current_worker();
+  // The one that works, or the one that worked last.
+  std::optional<WorkerRow> last_worker();
   // Answered since then, as far as the batch's last 20,000 requests tell.
   std::int64_t answers_since(BatchId batch, std::int64_t since_ms);
 

@@ -180,6 +180,10 @@ void Reading::read_file_at(const fs::path& file, const std::string& id) {
   const bool as_records =
       format_ == InputFormat::jsonl || (format_ == InputFormat::by_name && is_jsonl(extension));
   if (!as_records) return read_text_file(file, id);
+  std::error_code error;
+  if (!fs::is_regular_file(file, error)) {
+    return give({id, file.string(), "", "", "", "it is not a regular file"});
+  }
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(std::fopen(file.c_str(), "re"),
                                                                &std::fclose);
   if (!stream) {

@@ -86,11 +86,35 @@ TEST_CASE_METHOD(WorkerTest, "a bad key pauses the provider; no document fails f
   CHECK(counts().ready == 3);
   CHECK(counts().failed == 0);
 
-  // The pause outlives the worker; ten minutes later one document asks again.
-  clock.now += 601'000;
+  // The pause outlives the worker. The next one asks with one document, and again is told no.
+  run_until_idle();
+  CHECK(net.sent.size() == 2);
+  CHECK(counts().ready == 3);
+
   net.script("large", {200});
   run_until_idle();
   CHECK(counts().done == 3);
+}
+
+TEST_CASE_METHOD(WorkerTest,
+                 "a paused provider is asked again every ten minutes, by one document") {
+  net.script("large", {402, 402, 200});
+  chain = {"large"};
+  submit({"one", "two"});
+  options.in_flight = 1;
+  options.drain = false;
+  SqliteCommit commit;
+  {
+    const auto life = start_life(commit);
+    life->worker.run([&] {
+      if (counts().done == 2) life->worker.stop();
+    });
+  }
+  CHECK(net.transcript() ==
+        "00:00:00 large 402\n"
+        "00:10:00 large 402\n"
+        "00:20:00 large 200\n"
+        "00:20:00 large 200\n");
 }
 
 TEST_CASE_METHOD(WorkerTest, "a model that is down is passed over while the chain goes on") {

@@ -56,6 +56,17 @@ bool is_certificate_fault(CURLcode code) {
   }
 }
 
+// Some gateways repeat the key in their error: "Invalid token: sk-...". It goes no further. A key
+// that is shorter could be a part of any text.
+constexpr std::size_t kShortestHidden = 8;
+
+void hide(const std::string& key, std::string& text) {
+  if (key.size() < kShortestHidden) return;
+  for (std::size_t at = 0; (at = text.find(key, at)) != std::string::npos;) {
+    text.replace(at, key.size(), "[key]");
+  }
+}
+
 std::string query_of(const Provider& provider) {
   std::string query;
   for (const auto& [name, value] : provider.query) {
@@ -73,6 +84,7 @@ struct CurlTransport::Endpoint {
   const Provider* provider = nullptr;
   std::string query;
   HeaderList headers;
+  Secret key;
   bool is_connected = false;  // a request went out once, so the name is in the DNS cache
   int flying = 0;
 };
@@ -227,6 +239,7 @@ CurlTransport::CurlTransport(const Clock& clock, const Providers& providers,
     const auto key = keys.find(name);
     if (key != keys.end() && !key->second.secret.is_empty()) {
       const std::string& secret = key->second.secret.reveal();
+      endpoint->key = Secret(secret);
       const char* custom = provider.dialect == Dialect::anthropic ? "x-api-key: " : "api-key: ";
       const bool bearer = provider.auth == Auth::bearer && provider.dialect == Dialect::openai;
       append(endpoint->headers, (bearer ? "Authorization: Bearer " : custom) + secret);
@@ -433,6 +446,10 @@ void CurlTransport::end(Transfer& transfer, Exchange exchange, std::string detai
   // TOTAL also counts what came before sending: resolving, connecting.
   reply.total_ms = (total_us - before_us + 500) / 1000;
   if (exchange != Exchange::complete) reply.total_ms = reply.received_at_ms - transfer.started_ms;
+  const std::string& key = transfer.endpoint->key.reveal();
+  hide(key, reply.body);
+  hide(key, reply.detail);
+  for (Header& header : reply.headers) hide(key, header.value);
   curl_multi_remove_handle(multi_->handle, transfer.easy);
   --transfer.endpoint->flying;
   flying_.erase(transfer.request.attempt.value);

@@ -64,7 +64,7 @@ class CurlTransport : public Transport {
   std::vector<Transfer*> idle_;
   std::map<std::int64_t, Transfer*> flying_;  // by attempt
   std::vector<Received> received_;
-  int connects_ = 0;  // first connections to a provider that were made
+  int connects_ = 0;                        // first connections to a provider that were made
   std::int64_t next_silence_check_ms_ = 0;  // no request falls silent before this
 };
 

@@ -45,6 +45,7 @@ Worker::Worker(Database& db, WorkerLock& lock, const Clock& clock, Transport& tr
   take_over();
   make_lanes();
   load_pauses();
+  probe_soon();
 }
 
 Worker::~Worker() = default;
@@ -110,7 +111,7 @@ void Worker::turn() {
     settle_replies();
     queue_.promote_due();
     start_due_jobs();
-    publish(now_ms);
+    if (now_ms - published_at_ms_ >= kPublishEveryMs) publish(now_ms);
     transaction->commit();  // the one fsync of this turn
     replies_.clear();
     send_started();
@@ -251,13 +252,21 @@ void Worker::load_pauses() {
   for (auto& [key, lane] : lanes_) load(key, lane->own_limits());
 }
 
+// A new life may have been started because the key was mended: one document asks at once.
+void Worker::probe_soon() {
+  const auto probe = [&](Limits& limits) {
+    if (limits.pause && limits.pause->probe_at_ms != kNeverMs) limits.pause->probe_at_ms = 0;
+  };
+  for (auto& [name, limits] : provider_limits_) probe(limits);
+  for (auto& [key, lane] : lanes_) probe(lane->own_limits());
+}
+
 void Worker::send_started() {
   for (HttpRequest& request : to_send_) transport_.start(std::move(request));
   to_send_.clear();
 }
 
 void Worker::publish(std::int64_t now_ms) {
-  if (now_ms - published_at_ms_ < kPublishEveryMs) return;
   published_at_ms_ = now_ms;
   nlohmann::json waits = nlohmann::json::object();
   for (const auto& [batch, wait] : waits_) {
@@ -303,6 +312,7 @@ void Worker::abort() {
 
 void Worker::end_life() {
   Transaction transaction(db_);
+  publish(clock_.now_ms());
   queue_.ledger().end_worker(id_, clock_.now_ms());
   transaction.commit();
   is_finished_ = true;

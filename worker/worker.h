@@ -95,6 +95,7 @@ class Worker {
   void send_started();
   void pause(Limits& limits, const std::string& key, const std::string& reason);
   void load_pauses();
+  void probe_soon();
   void publish(std::int64_t now_ms);
   void plan_wake(std::int64_t now_ms);
   void check_finished(std::int64_t now_ms);
