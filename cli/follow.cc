@@ -35,15 +35,17 @@ int follow(const Global& global, const std::filesystem::path& store,
   for (const std::string& name : batches) batch_named(opened.reader, name);
   const std::int64_t start_ms = opened.clock.now_ms();
   Progress progress(global, batches.front(), store);
-  bool warned = false;
+  std::string said;
   for (;;) {
     const std::int64_t now_ms = opened.clock.now_ms();
     int worst = kExitDone;
     bool all_at_rest = true;
-    bool has_worker = true;
+    std::string next_step;
     for (const std::string& name : batches) {
       const StoreStatus status = read_status(opened.reader, store, name, now_ms);
-      has_worker = status.worker.has_value();
+      for (const BatchWait& wait : status.batches.front().waits) {
+        if (!wait.next_step.empty()) next_step = name + ": " + wait.reason + "; " + wait.next_step;
+      }
       all_at_rest &= is_at_rest(status.batches.front());
       worst = std::max(worst, exit_code_of(status.batches.front()));
     }
@@ -55,10 +57,9 @@ int follow(const Global& global, const std::filesystem::path& store,
       say(global, "not finished within --timeout");
       return kExitSomeFailed;
     }
-    if (!has_worker && !warned) {
-      say(global, "no worker is running; start one: docmill work");
-      warned = true;
-    }
+    // What somebody has to do is said once, when it comes up.
+    if (!next_step.empty() && next_step != said) say(global, next_step);
+    said = next_step;
     progress.show(opened.reader, now_ms);
     wait_for_change(opened.db, 1000);
   }

@@ -6,6 +6,7 @@
 
 #include "base/errors.h"
 #include "cli/worker_life.h"
+#include "report/status.h"
 
 namespace docmill {
 namespace {
@@ -16,9 +17,25 @@ struct WorkFlags {
   int in_flight = 0;
 };
 
+void say_what_waits(const Global& global, const std::filesystem::path& store) {
+  OpenedReader opened(store);
+  for (const BatchStatus& batch :
+       read_status(opened.reader, store, "", opened.clock.now_ms()).batches) {
+    for (const BatchWait& wait : batch.waits) {
+      if (wait.reason == "no worker") continue;
+      say(global, fmt::format("{}: {}{}", batch.batch.name, wait.reason,
+                              wait.next_step.empty() ? "" : "\n  next: " + wait.next_step));
+    }
+  }
+}
+
 int work(const Global& global, const WorkFlags& flags) {
   const Config config = open_config(global);
   const std::filesystem::path store = find_store(global, config);
+  if (!flags.batch.empty()) {
+    OpenedReader opened(store);
+    batch_named(opened.reader, flags.batch);
+  }
   WorkerOptions options = config.worker;
   options.drain = flags.drain;
   options.only_batch = flags.batch;
@@ -30,7 +47,7 @@ int work(const Global& global, const WorkFlags& flags) {
   if (life->interrupted) return kExitInterrupted;
   if (!flags.drain) return kExitDone;
   if (!life->all_ended) {
-    say(global, "not all is done: docmill status says what waits, and for what");
+    say_what_waits(global, store);
     return kExitNeedsPerson;
   }
   return life->failed > 0 ? kExitSomeFailed : kExitDone;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -12,10 +15,41 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMaxMessageBytes = 400;
+constexpr std::size_t kMaxWordsBytes = 400;
 
 std::string one_line(std::string_view text) {
-  return printable_line(utf8_prefix(trimmed(text), kMaxMessageBytes));
+  return printable_line(utf8_prefix(trimmed(text), kMaxWordsBytes));
+}
+
+void read_metadata(const json& error, ErrorBody& out) {
+  const auto metadata = error.find("metadata");  // OpenRouter
+  if (metadata == error.end() || !metadata->is_object()) return;
+  if (out.code.empty()) out.code = word_at(*metadata, "error_type");
+  out.reason = word_at(*metadata, "reason");
+  for (const char* key : {"reasons", "flagged_input", "patterns"}) {
+    out.is_about_text |= metadata->contains(key);
+  }
+}
+
+// Gemini: "details": [{"reason": "API_KEY_INVALID"}, {"@type": ".../google.rpc.RetryInfo",
+// "retryDelay": "17s"}]; others say how long to wait in the message.
+void read_details(const json& error, ErrorBody& out) {
+  const auto details = error.find("details");
+  if (details != error.end() && details->is_array()) {
+    for (const json& detail : *details) {
+      if (!detail.is_object()) continue;
+      if (out.code.empty()) out.code = word_at(detail, "reason");
+      if (!out.retry_after_ms) {
+        out.retry_after_ms = parse_go_duration_ms(word_at(detail, "retryDelay"));
+      }
+    }
+  }
+  constexpr std::string_view kWords = "try again in ";
+  const std::string said = lower_ascii(out.message);
+  const std::size_t at = said.find(kWords);
+  if (at != std::string::npos && !out.retry_after_ms) {
+    out.retry_after_ms = parse_go_duration_ms(std::string_view(said).substr(at + kWords.size()));
+  }
 }
 
 void read_error_object(const json& error, ErrorBody& out) {
@@ -37,10 +71,19 @@ void read_error_object(const json& error, ErrorBody& out) {
   if (details != error.end() && details->is_object() && out.code.empty()) {
     out.code = word_at(*details, "error_code");
   }
-  const auto metadata = error.find("metadata");  // OpenRouter
-  if (metadata != error.end() && metadata->is_object() && out.code.empty()) {
-    out.code = word_at(*metadata, "error_type");
+  read_metadata(error, out);
+  read_details(error, out);
+}
+
+// The first number that stands right after `word`, if there is one.
+std::optional<std::int64_t> number_after(const std::string& text, const std::string& word) {
+  for (std::size_t at = 0; (at = text.find(word, at)) != std::string::npos;) {
+    at += word.size();
+    std::int64_t number = 0;
+    const char* start = text.data() + at;
+    if (std::from_chars(start, text.data() + text.size(), number).ec == std::errc()) return number;
   }
+  return std::nullopt;
 }
 
 template <std::size_t N>
@@ -95,7 +138,7 @@ bool is_parameter(const Words& words) {
 
 bool is_bad_key(const Words& words) {
   static constexpr std::array kMessages = {"api_key_invalid", "api key not valid",
-                                           "invalid api key", "invalid_api_key"};
+                                           "api key expired", "invalid api key", "invalid_api_key"};
   return holds_any(words.code, kMessages) || holds_any(words.message, kMessages);
 }
 
@@ -120,7 +163,10 @@ Outcome outcome_of_400(const Words& words) {
 
 Outcome outcome_of_429(const Words& words) {
   if (is_money(words)) return made(Ending::provider_down, "out_of_money");
-  if (words.message.find("request too large") != std::string::npos) {
+  const auto limit = number_after(words.message, "limit ");
+  const auto requested = number_after(words.message, "requested ");
+  const bool never_fits = limit && requested && *requested > *limit;
+  if (never_fits || words.message.find("request too large") != std::string::npos) {
     return made(Ending::too_long, "too_long");
   }
   return made(Ending::rate_limited, "rate_limited");
@@ -140,7 +186,8 @@ Outcome outcome_of_5xx(int status, bool bills_errors) {
   return outcome;
 }
 
-Outcome outcome_by_table(int status, const Words& words, bool bills_errors) {
+Outcome outcome_by_table(int status, const Words& words, const ErrorBody& error,
+                         bool bills_errors) {
   if (status >= 500) return outcome_of_5xx(status, bills_errors);
   switch (status) {
     case 400:
@@ -149,9 +196,13 @@ Outcome outcome_by_table(int status, const Words& words, bool bills_errors) {
     case 401:
       return made(Ending::provider_down, "bad_key");
     case 402:
+      // Credit is held for requests in flight; it comes back.
+      if (error.reason == "in_flight_budget_exhausted") {
+        return made(Ending::rate_limited, "rate_limited");
+      }
       return made(Ending::provider_down, "out_of_money");
     case 403:
-      if (is_policy(words)) return made(Ending::refused, "content_policy");
+      if (is_policy(words) || error.is_about_text) return made(Ending::refused, "content_policy");
       return made(Ending::model_down, "forbidden");
     case 404:
       return made(Ending::model_down, "not_found");
@@ -177,6 +228,32 @@ Outcome outcome_by_table(int status, const Words& words, bool bills_errors) {
 
 }  // namespace
 
+std::optional<std::int64_t> parse_go_duration_ms(std::string_view text) {
+  double total_ms = 0;
+  bool is_any = false;
+  while (!text.empty() && text.front() >= '0' && text.front() <= '9') {
+    double number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || number > 1e9) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    // "ms" before "m", or milliseconds would be minutes.
+    struct Unit {
+      std::string_view name;
+      double ms;
+    };
+    static constexpr Unit kUnits[] = {{"ms", 1},        {"us", 0.001}, {"ns", 0.000001},
+                                      {"h", 3'600'000}, {"m", 60'000}, {"s", 1000}};
+    const auto* unit = std::find_if(std::begin(kUnits), std::end(kUnits),
+                                    [&](const Unit& u) { return text.starts_with(u.name); });
+    if (unit == std::end(kUnits)) return std::nullopt;
+    text.remove_prefix(unit->name.size());
+    total_ms += number * unit->ms;
+    is_any = true;
+  }
+  if (!is_any) return std::nullopt;
+  return static_cast<std::int64_t>(std::ceil(total_ms));
+}
+
 ErrorBody read_error_body(const std::string& body) {
   ErrorBody out;
   const auto parsed = parse_json(body);
@@ -199,7 +276,7 @@ ErrorBody read_error_body(const std::string& body) {
 
 Outcome outcome_of_status(int status, const ErrorBody& error, bool bills_errors) {
   const Words words{lower_ascii(error.code + " " + error.type), lower_ascii(error.message)};
-  Outcome outcome = outcome_by_table(status, words, bills_errors);
+  Outcome outcome = outcome_by_table(status, words, error, bills_errors);
   outcome.error_message = "HTTP " + std::to_string(status);
   if (!error.code.empty()) outcome.error_message += " " + one_line(error.code);
   if (!error.message.empty()) outcome.error_message += ": " + error.message;

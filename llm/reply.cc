@@ -16,6 +16,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t kMaxMessageBytes = 500;
+
 void set_outcome(DecodedReply& decoded, Ending ending, std::string error_class,
                  std::string message) {
   decoded.outcome.ending = ending;
@@ -98,12 +100,14 @@ void judge_answer(DecodedReply& decoded, bool has_refusal) {
       return set_outcome(decoded, Ending::truncated, "truncated",
                          "the answer was cut off by its length limit");
     case Finish::other:
+      decoded.text.clear();
       return set_outcome(decoded, Ending::bad_reply, "incomplete",
                          "the answer is not whole (finish_reason " + said + ")");
     case Finish::whole:
       break;
   }
   if (is_blank(decoded.text)) {
+    decoded.text.clear();
     return set_outcome(decoded, Ending::bad_reply, "no_content", "the answer has no content");
   }
   decoded.outcome = Outcome{};
@@ -147,7 +151,7 @@ void decode_success(const HttpReply& reply, const Provider& provider, DecodedRep
     return;
   }
   decoded.model_returned = printable_line(utf8_prefix(word_at(*body, "model"), 200));
-  decoded.usage = read_usage(*body, provider.dialect);
+  decoded.usage = read_usage(*body, provider);
   if (const auto usage = body->find("usage"); usage != body->end() && usage->is_object()) {
     decoded.usage_json = to_text(*usage);
   }
@@ -161,6 +165,17 @@ void decode_success(const HttpReply& reply, const Provider& provider, DecodedRep
     decode_anthropic(*body, decoded);
   }
   decoded.outcome.may_be_billed = !decoded.usage;
+}
+
+void decode_failure(const HttpReply& reply, const Provider& provider, DecodedReply& decoded) {
+  const ErrorBody error = read_error_body(reply.body);
+  decoded.outcome = outcome_of_status(reply.status, error, provider.bills_errors);
+  decoded.outcome.retry_after_ms = error.retry_after_ms;
+  // An error that says what it used is billed for that.
+  const auto body = parse_json(reply.body);
+  if (!body || !body->is_object()) return;
+  decoded.usage = read_usage(*body, provider);
+  if (decoded.usage) decoded.usage_json = to_text(body->at("usage"));
 }
 
 std::optional<double> number_of(const std::string& text) {
@@ -208,17 +223,17 @@ DecodedReply decode_reply(const HttpReply& reply, const Provider& provider) {
   } else if (reply.status >= 200 && reply.status < 300) {
     decode_success(reply, provider, decoded);
   } else {
-    decoded.outcome =
-        outcome_of_status(reply.status, read_error_body(reply.body), provider.bills_errors);
-    // An error that says what it used is billed for that.
-    if (const auto body = parse_json(reply.body); body && body->is_object()) {
-      decoded.usage = read_usage(*body, provider.dialect);
-      if (decoded.usage) decoded.usage_json = to_text(body->at("usage"));
-    }
+    decode_failure(reply, provider, decoded);
   }
-  if (decoded.outcome.ending != Ending::answered) {
-    decoded.outcome.retry_after_ms = retry_after_ms(reply, reply.received_at_ms);
+  Outcome& outcome = decoded.outcome;
+  outcome.was_billed = decoded.usage.has_value();
+  if (outcome.was_billed) outcome.may_be_billed = false;
+  if (outcome.ending == Ending::answered) return decoded;
+  // A header's word goes before the body's.
+  if (const auto asked_ms = retry_after_ms(reply, reply.received_at_ms)) {
+    outcome.retry_after_ms = asked_ms;
   }
+  outcome.error_message = utf8_prefix(outcome.error_message, kMaxMessageBytes);
   return decoded;
 }
 

@@ -1,5 +1,6 @@
 #include "llm/usage.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/money.h"
@@ -36,12 +37,31 @@ std::optional<std::int64_t> nested_count(const json& object, const char* outer, 
   return count_at(*it, key);
 }
 
+bool has_count(const json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_number();
+}
+
+// Gemini's thoughts are billed as output, and its compatible API leaves them out of
+// completion_tokens; the total has them.
+bool hides_thoughts(const Provider& provider) {
+  return provider.base_url.find("//generativelanguage.googleapis.com") != std::string::npos ||
+         provider.base_url.find("aiplatform.googleapis.com") != std::string::npos;
+}
+
 // prompt_tokens includes what was cached; DeepSeek names the same number twice, so aliases are
 // never added: the first that is there counts.
-std::optional<Usage> openai_usage(const json& usage) {
-  if (!usage.contains("prompt_tokens") || !usage.contains("completion_tokens")) return std::nullopt;
+std::optional<Usage> openai_usage(const json& usage, const Provider& provider) {
+  if (!has_count(usage, "prompt_tokens") || !has_count(usage, "completion_tokens")) {
+    return std::nullopt;
+  }
   const auto prompt = count_at(usage, "prompt_tokens");
-  const auto completion = count_at(usage, "completion_tokens");
+  auto completion = count_at(usage, "completion_tokens");
+  if (hides_thoughts(provider) && prompt && completion) {
+    const auto total = count_at(usage, "total_tokens");
+    if (!total) return std::nullopt;
+    completion = std::max(*completion, *total - *prompt);
+  }
   auto cached = nested_count(usage, "prompt_tokens_details", "cached_tokens");
   if (cached == 0) cached = count_at(usage, "prompt_cache_hit_tokens");
   const auto written = nested_count(usage, "prompt_tokens_details", "cache_write_tokens");
@@ -54,7 +74,7 @@ std::optional<Usage> openai_usage(const json& usage) {
 
 // input_tokens excludes what was read from or written to the cache.
 std::optional<Usage> anthropic_usage(const json& usage) {
-  if (!usage.contains("input_tokens") || !usage.contains("output_tokens")) return std::nullopt;
+  if (!has_count(usage, "input_tokens") || !has_count(usage, "output_tokens")) return std::nullopt;
   const auto input = count_at(usage, "input_tokens");
   const auto output = count_at(usage, "output_tokens");
   const auto cached = count_at(usage, "cache_read_input_tokens");
@@ -66,10 +86,10 @@ std::optional<Usage> anthropic_usage(const json& usage) {
 
 }  // namespace
 
-std::optional<Usage> read_usage(const json& body, Dialect dialect) {
+std::optional<Usage> read_usage(const json& body, const Provider& provider) {
   const auto it = body.find("usage");
   if (it == body.end() || !it->is_object()) return std::nullopt;
-  return dialect == Dialect::openai ? openai_usage(*it) : anthropic_usage(*it);
+  return provider.dialect == Dialect::openai ? openai_usage(*it, provider) : anthropic_usage(*it);
 }
 
 }  // namespace docmill

@@ -12,6 +12,6 @@ namespace docmill {
 
 // Nothing when it is missing, or not to be believed: negative, above kMaxTokens, not integers,
 // more cached than input.
-std::optional<Usage> read_usage(const nlohmann::json& body, Dialect dialect);
+std::optional<Usage> read_usage(const nlohmann::json& body, const Provider& provider);
 
 }  // namespace docmill

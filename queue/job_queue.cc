@@ -21,10 +21,8 @@ JobChange change_for(const Claim& claim, const Outcome& outcome, const Decision&
                      std::int64_t now_ms) {
   JobChange change;
   change.position = claim.job.position;
-  const bool costly = outcome.may_be_billed || outcome.ending == Ending::bad_reply ||
-                      outcome.ending == Ending::invalid_output;
   change.tries = claim.job.tries + (decision.counts_try ? 1 : 0);
-  change.unsure = claim.job.unsure + (decision.counts_try && costly ? 1 : 0);
+  change.unsure = claim.job.unsure + (decision.counts_try && is_costly(outcome) ? 1 : 0);
   if (!outcome.error_class.empty()) {
     change.error_class = outcome.error_class;
     change.error_message = outcome.error_message;

@@ -22,12 +22,6 @@ Move next_model_or(Move otherwise, const JobFacts& job) {
   return is_last_model(job) ? otherwise : Move::fall_back;
 }
 
-// It was paid for, or may have been, so it is not done over and over.
-bool is_costly(const Outcome& outcome) {
-  return outcome.may_be_billed || outcome.ending == Ending::bad_reply ||
-         outcome.ending == Ending::invalid_output;
-}
-
 Decision retry_or_next(const JobFacts& job, const Outcome& outcome, const Policy& policy,
                        std::int64_t now_ms, double random) {
   Decision decision;
@@ -139,6 +133,11 @@ const char* to_string(Ending ending) {
       return "aborted";
   }
   return "unknown";
+}
+
+bool is_costly(const Outcome& outcome) {
+  return outcome.may_be_billed || outcome.was_billed || outcome.ending == Ending::bad_reply ||
+         outcome.ending == Ending::invalid_output;
 }
 
 Decision decide(const JobFacts& job, const Outcome& outcome, const Policy& policy,

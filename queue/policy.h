@@ -45,8 +45,12 @@ struct Outcome {
   std::string error_class;     // short and stable: "rate_limited", "timeout"; empty when answered
   std::string error_message;   // for people, at most 500 bytes, never holds a key
   bool may_be_billed = false;  // no usage, and the provider may have worked: the ceiling stays
+  bool was_billed = false;     // there is usage
   std::optional<std::int64_t> retry_after_ms;  // what the provider asked for
 };
+
+// A failure that was paid for, or may have been: it is not tried over and over.
+bool is_costly(const Outcome& outcome);
 
 // What the policy needs to know of the job, as it was while the attempt was open.
 struct JobFacts {

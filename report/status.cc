@@ -62,15 +62,22 @@ void add_published_wait(BatchStatus& status, const std::optional<WorkerRow>& wor
                           wait->until_ms > 0 ? std::optional(wait->until_ms) : std::nullopt, step});
 }
 
+// " --max-cost 0.0123": the queue's own words on what the cap has to be, at least.
+std::string needed_cap(const std::string& held_reason) {
+  const std::size_t flag = held_reason.find(" --max-cost ");
+  if (flag == std::string::npos) return "";
+  return held_reason.substr(flag, held_reason.find(' ', flag + 12) - flag);
+}
+
 void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
                const std::vector<ProviderPause>& pauses, bool has_worker) {
   const std::string& name = status.batch.name;
   if (status.state == "held") {
     const bool by_cap = status.held_reason.starts_with("its cap");
     status.bound_by = by_cap ? "its cap" : status.held_reason;
-    const std::string step = status.batch.held_reason ? fmt::format("docmill resume {}{}", name,
-                                                                    by_cap ? " --max-cost USD" : "")
-                                                      : fmt::format("docmill retry {}", name);
+    std::string step = fmt::format("docmill retry {}", name);
+    if (status.batch.held_reason) step = fmt::format("docmill resume {}", name);
+    if (by_cap) step += needed_cap(status.held_reason);
     status.waits.push_back(
         {status.held_reason, status.counts.queued() + status.counts.held, std::nullopt, step});
     return;
@@ -82,6 +89,12 @@ void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
     return;
   }
   if (status.state != "running" && status.state != "submitting") return;
+  if (status.state == "submitting" && status.counts.queued() + status.counts.running == 0) {
+    status.bound_by = "its submit";
+    status.waits.push_back({"its submit has not ended", 0, std::nullopt,
+                            "if it was cut off, the same docmill submit again"});
+    return;
+  }
   add_published_wait(status, worker, pauses, has_worker);
   if (!has_worker && status.counts.queued() > 0) {
     if (status.bound_by.empty()) status.bound_by = "no worker";
@@ -254,7 +267,8 @@ std::string status_view(const BatchStatus& s, const StoreStatus& store) {
     }
     text += "\n";
   }
-  if (!s.bound_by.empty()) text += "bound by " + printable_line(s.bound_by) + "\n";
+  const std::string& why = s.held_reason.empty() ? s.bound_by : s.held_reason;
+  if (!why.empty()) text += "bound by " + printable_line(why) + "\n";
   text +=
       fmt::format("money {} spent + {} in flight + {} unknown", human_usd(s.money.measured_pusd),
                   human_usd(s.money.in_flight_pusd), human_usd(s.money.possible_pusd));

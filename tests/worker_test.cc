@@ -147,6 +147,25 @@ TEST_CASE_METHOD(WorkerTest, "a failing model rests, and one probe brings it bac
         "00:01:10 large 200\n");
 }
 
+// The whole pool was sent at once to a host that nobody had reached yet: 64 threads looked up one
+// name.
+TEST_CASE_METHOD(WorkerTest, "one request makes the first connection, and the rest follow it") {
+  net.is_connected = false;
+  net.latency_ms = 1000;
+  submit({"1", "2", "3"});
+  SqliteCommit commit;
+  {
+    const auto life = start_life(commit);
+    life->worker.turn();
+    CHECK(net.sent.size() == 1);
+    life->worker.turn();
+    CHECK(net.sent.size() == 1);
+    net.is_connected = true;
+    life->worker.turn();
+    CHECK(net.sent.size() == 3);
+  }
+}
+
 TEST_CASE_METHOD(WorkerTest, "requests a minute are kept to") {
   models["large"].requests_per_minute = 60;
   chain = {"large"};

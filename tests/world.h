@@ -60,6 +60,7 @@ class ScriptedProvider {
   };
   std::vector<Sent> sent;
   std::int64_t latency_ms = 0;
+  bool is_connected = true;
   int dies_after_sends = -1;  // the k-th send is the last thing a process does
 
   // "00:00:02 large 503\n" for each request, in the order of sending.
@@ -77,7 +78,7 @@ class ScriptedTransport : public Transport {
  public:
   ScriptedTransport(ScriptedProvider& provider, FakeClock& clock)
       : provider_(provider), clock_(clock) {}
-  bool is_ready_for(const Provider&) const override { return true; }
+  bool has_connected(const Provider&) const override { return provider_.is_connected; }
   void start(HttpRequest request) override;
   void cancel(AttemptId attempt) override;
   std::vector<Received> take_received() override;

@@ -62,17 +62,25 @@ constexpr std::size_t kShortestHidden = 8;
 
 void hide(const std::string& key, std::string& text) {
   if (key.size() < kShortestHidden) return;
-  for (std::size_t at = 0; (at = text.find(key, at)) != std::string::npos;) {
-    text.replace(at, key.size(), "[key]");
+  std::string clean;
+  std::size_t done = 0;
+  for (std::size_t at = text.find(key); at != std::string::npos; at = text.find(key, done)) {
+    clean.append(text, done, at - done).append("[key]");
+    done = at + key.size();
   }
+  if (done > 0) text = clean.append(text, done);
+}
+
+std::string escaped(const std::string& text) {
+  const std::unique_ptr<char, decltype(&curl_free)> out(
+      curl_easy_escape(nullptr, text.c_str(), static_cast<int>(text.size())), &curl_free);
+  return out.get();
 }
 
 std::string query_of(const Provider& provider) {
   std::string query;
   for (const auto& [name, value] : provider.query) {
-    const std::unique_ptr<char, decltype(&curl_free)> escaped(
-        curl_easy_escape(nullptr, value.c_str(), static_cast<int>(value.size())), &curl_free);
-    query += fmt::format("{}{}={}", query.empty() ? "?" : "&", name, escaped.get());
+    query += (query.empty() ? "?" : "&") + escaped(name) + "=" + escaped(value);
   }
   return query;
 }
@@ -86,7 +94,6 @@ struct CurlTransport::Endpoint {
   HeaderList headers;
   Secret key;
   bool is_connected = false;  // a request went out once, so the name is in the DNS cache
-  int flying = 0;
 };
 
 struct CurlTransport::Transfer {
@@ -127,6 +134,8 @@ int CurlTransport::Transfer::on_send(void* self, char*, char*, int, int) noexcep
   if (!transfer.endpoint->is_connected) ++transfer.owner->connects_;
   transfer.endpoint->is_connected = true;
   transfer.sent_ms = transfer.last_payload_ms = transfer.owner->clock_.now_ms();
+  transfer.owner->next_silence_check_ms_ =
+      std::min(transfer.owner->next_silence_check_ms_, transfer.silent_at_ms());
   return CURL_PREREQFUNC_OK;
 }
 
@@ -264,9 +273,8 @@ void CurlTransport::watch(int fd) {
   multi_->watched.push_back(fd);
 }
 
-bool CurlTransport::is_ready_for(const Provider& provider) const {
-  const Endpoint& endpoint = *endpoints_.at(provider.name);
-  return endpoint.is_connected || endpoint.flying == 0;
+bool CurlTransport::has_connected(const Provider& provider) const {
+  return endpoints_.at(provider.name)->is_connected;
 }
 
 CurlTransport::Transfer& CurlTransport::idle_transfer() {
@@ -293,9 +301,7 @@ void CurlTransport::start(HttpRequest request) {
   transfer.header_bytes = 0;
   transfer.started_ms = transfer.sent_ms = transfer.last_payload_ms = clock_.now_ms();
   apply(transfer);
-  ++transfer.endpoint->flying;
   flying_[transfer.request.attempt.value] = &transfer;
-  next_silence_check_ms_ = std::min(next_silence_check_ms_, transfer.silent_at_ms());
   const CURLMcode code = curl_multi_add_handle(multi_->handle, transfer.easy);
   if (code != CURLM_OK) throw WorldError(fmt::format("libcurl: {}", curl_multi_strerror(code)));
 }
@@ -350,7 +356,8 @@ void CurlTransport::apply(Transfer& transfer) {
 
 void CurlTransport::cancel(AttemptId attempt) {
   const auto it = flying_.find(attempt.value);
-  if (it != flying_.end()) end(*it->second, Exchange::aborted, "");
+  if (it == flying_.end()) return;
+  end(*it->second, it->second->sends == 0 ? Exchange::not_sent : Exchange::aborted, "");
 }
 
 std::vector<Received> CurlTransport::take_received() {
@@ -369,7 +376,8 @@ void CurlTransport::wait(std::int64_t until_ms) {
       drive(CURL_SOCKET_TIMEOUT, 0);
     }
     if (next_silence_check_ms_ <= now_ms) end_silent();
-    if (!received_.empty() || now_ms >= until_ms) until_ms = 0;  // look at sockets, don't wait
+    // Look at the sockets once more, but do not wait.
+    if (!received_.empty() || connects_ != connects || now_ms >= until_ms) until_ms = 0;
     const std::int64_t wake_ms = std::min({until_ms, multi_->timer_at_ms, next_silence_check_ms_});
     const auto timeout_ms = std::clamp<std::int64_t>(wake_ms - now_ms, 0, 60'000);
     const int count = epoll_wait(multi_->epoll.get(), events.data(),
@@ -414,7 +422,8 @@ void CurlTransport::collect() {
       exchange = Exchange::complete;
     } else if (transfer->sends > 1) {
       exchange = Exchange::resend_stopped;
-    } else if (transfer->is_oversize) {
+    } else if (transfer->is_oversize || (code == CURLE_OUT_OF_MEMORY && transfer->sends > 0)) {
+      // The second: libcurl's own word for a header line over 100 KB.
       exchange = Exchange::oversize;
     } else if (is_certificate_fault(code)) {
       exchange = Exchange::certificate;
@@ -451,7 +460,6 @@ void CurlTransport::end(Transfer& transfer, Exchange exchange, std::string detai
   hide(key, reply.detail);
   for (Header& header : reply.headers) hide(key, header.value);
   curl_multi_remove_handle(multi_->handle, transfer.easy);
-  --transfer.endpoint->flying;
   flying_.erase(transfer.request.attempt.value);
   received_.push_back({transfer.request.attempt, std::move(reply)});
   transfer.request = HttpRequest{};
@@ -463,11 +471,11 @@ void CurlTransport::end_silent() {
   std::vector<Transfer*> silent;
   next_silence_check_ms_ = kNever;
   for (const auto& [attempt, transfer] : flying_) {
-    if (transfer->silent_at_ms() <= now_ms && transfer->sends > 0) {
+    if (transfer->sends == 0) continue;  // the connect timeout is libcurl's
+    if (transfer->silent_at_ms() <= now_ms) {
       silent.push_back(transfer);
     } else {
-      next_silence_check_ms_ =
-          std::min(next_silence_check_ms_, std::max(transfer->silent_at_ms(), now_ms + 1));
+      next_silence_check_ms_ = std::min(next_silence_check_ms_, transfer->silent_at_ms());
     }
   }
   for (Transfer* transfer : silent) {

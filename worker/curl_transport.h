@@ -38,7 +38,7 @@ class CurlTransport : public Transport {
   // wait() also returns when this descriptor can be read. The caller reads it.
   void watch(int fd);
 
-  bool is_ready_for(const Provider& provider) const override;
+  bool has_connected(const Provider& provider) const override;
   void start(HttpRequest request) override;
   void cancel(AttemptId attempt) override;
   std::vector<Received> take_received() override;

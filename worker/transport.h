@@ -30,16 +30,16 @@ class Transport {
  public:
   virtual ~Transport() = default;
 
-  // False while a first connection to the provider's host is being made: until its name is
-  // resolved, one request at a time.
-  virtual bool is_ready_for(const Provider& provider) const = 0;
+  // Whether a request has gone out to the provider once, so that its host's name is known. Until
+  // then the caller sends one at a time: each would have its name looked up by a thread.
+  virtual bool has_connected(const Provider& provider) const = 0;
   // The ledger row is on disk. The reply comes back, whatever happens, within the deadlines.
   virtual void start(HttpRequest request) = 0;
-  // Its reply comes back at once, as aborted. Nothing if it has come back already.
+  // Its reply comes back at once, as aborted, or as not_sent. Nothing if it has come back already.
   virtual void cancel(AttemptId attempt) = 0;
   // Those that came back since the last call.
   virtual std::vector<Received> take_received() = 0;
-  // Returns when a reply is there, is_ready_for() has become true, the outside world calls, or the
+  // Returns when a reply is there, has_connected() has become true, the outside world calls, or the
   // time has come.
   virtual void wait(std::int64_t until_ms) = 0;
 };

@@ -134,7 +134,7 @@ bool Worker::has_work(std::int64_t now_ms) {
   const bool can_start = static_cast<int>(flights_.size()) < in_flight_limit_;
   if (must_look_ || (can_start && has_more_)) return true;
   if (can_start && now_ms >= next_start_ms_) return true;
-  if (connecting_ != nullptr && transport_.is_ready_for(*connecting_)) return true;
+  if (connecting_ != nullptr && transport_.has_connected(*connecting_)) return true;
   return !flights_.empty() && now_ms - published_at_ms_ >= kPublishEveryMs;
 }
 

@@ -51,7 +51,8 @@ Worker::Start Worker::start_head(Feed& feed) {
     } else {
       refusal = lane->second->refusal(clock_.now_ms());
       const Provider& provider = setup_.providers.at(lane->second->model().provider);
-      if (!refusal && !transport_.is_ready_for(provider)) {
+      const bool is_first_away = provider_limits_.at(provider.name).flying > 0;
+      if (!refusal && is_first_away && !transport_.has_connected(provider)) {
         refusal =
             Refusal{fmt::format("the first connection to {}", provider.name), 0, false, false};
         connecting_ = &provider;
