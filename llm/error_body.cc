@@ -250,7 +250,8 @@ std::optional<std::int64_t> parse_go_duration_ms(std::string_view text) {
     total_ms += number * unit->ms;
     is_any = true;
   }
-  if (!is_any) return std::nullopt;
+  constexpr double kThousandYearsMs = 3.2e13;
+  if (!is_any || total_ms > kThousandYearsMs) return std::nullopt;
   return static_cast<std::int64_t>(std::ceil(total_ms));
 }
 

@@ -36,7 +36,7 @@ struct HttpReply {
   std::string body;
   std::int64_t received_at_ms = 0;
   std::int64_t first_byte_ms = -1;  // since sending; -1: none came
-  std::int64_t total_ms = 0;
+  std::int64_t total_ms = 0;        // since sending
 
   // Empty when it is missing.
   const std::string& header(const std::string& name) const;

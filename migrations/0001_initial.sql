@@ -21,7 +21,7 @@ CREATE TABLE worker (
 CREATE TABLE price (
   id                     INTEGER PRIMARY KEY AUTOINCREMENT,
   provider               TEXT    NOT NULL,
-  model                  TEXT    NOT NULL,
+  model                  TEXT    NOT NULL,  -- as the config names it: two may ask for one name
   effective_at           INTEGER NOT NULL,
   source                 TEXT    NOT NULL,
   input_pusd             INTEGER NOT NULL CHECK (input_pusd >= 0),

@@ -125,6 +125,9 @@ JobStore::JobStore(Database& db)
         WHERE job.state = 'waiting' AND batch.paused_at IS NULL AND batch.held_reason IS NULL
           AND (?1 = '' OR batch.name = ?1)
         ORDER BY job.run_at LIMIT 1)sql"),
+      has_waiting_(db, R"sql(
+        SELECT 1 FROM job WHERE batch_id = ?1 AND state = 'waiting' AND superseded_by IS NULL
+        LIMIT 1)sql"),
       clamp_due_(db, "UPDATE job SET run_at = ?1 WHERE state = 'waiting' AND run_at > ?1"),
       set_running_(db, R"sql(
         UPDATE job SET state = 'running', attempt_id = ?2, requests = requests + 1
@@ -309,6 +312,10 @@ std::optional<std::int64_t> JobStore::next_due(const std::string& only_batch) {
   Cursor row = next_due_.run(only_batch);
   if (!row.next()) return std::nullopt;
   return row.integer(0);
+}
+
+bool JobStore::has_waiting(BatchId batch) {
+  return has_waiting_.run(batch).next();
 }
 
 void JobStore::clamp_due(std::int64_t latest_ms) {

@@ -119,6 +119,7 @@ class JobStore {
   int promote_due(std::int64_t now_ms, int limit);
   // When the first waiting job of a batch that may start is due. `only_batch` empty: of any.
   std::optional<std::int64_t> next_due(const std::string& only_batch);
+  bool has_waiting(BatchId batch);
   // No run_at lies further ahead than `latest_ms`, whatever the clock said when it was written.
   void clamp_due(std::int64_t latest_ms);
   // False when the job is no longer ready.
@@ -162,8 +163,8 @@ class JobStore {
       set_held_, set_cap_, set_cancelled_, reopen_, add_money_, reserve_, finish_;
   Statement find_item_, current_item_, insert_job_, insert_extra_, find_input_, insert_input_,
       supersede_, cancel_superseded_, revive_;
-  Statement ready_, shortest_, promote_, next_due_, clamp_due_, set_running_, leave_running_,
-      running_, count_crash_, hold_crashed_, input_, put_output_;
+  Statement ready_, shortest_, promote_, next_due_, has_waiting_, clamp_due_, set_running_,
+      leave_running_, running_, count_crash_, hold_crashed_, input_, put_output_;
   Statement cancel_jobs_, retry_, set_spec_, is_superseded_, pause_provider_, resume_provider_,
       pauses_, pass_over_;
 };

@@ -66,10 +66,14 @@ void check_schema(SQLite::Database& connection, const fs::path& file) {
   }
 }
 
-bool is_current(const fs::path& file) {
+bool is_current(const fs::path& file) try {
   SQLite::Database connection(file.string(), SQLite::OPEN_READONLY | SQLite::OPEN_NOFOLLOW, 10'000);
   return read_identity(connection, file).version ==
          static_cast<std::int64_t>(migration_texts().size());
+} catch (const SQLite::Exception& error) {
+  // A death while the store was made leaves a journal that only a writer can roll back.
+  if (error.getExtendedErrorCode() == SQLITE_READONLY_ROLLBACK) return false;
+  throw;
 }
 
 void migrate(SQLite::Database& connection, const fs::path& file) {

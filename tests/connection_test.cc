@@ -294,6 +294,25 @@ TEST_CASE("connection: white space within the payload is kept") {
   CHECK(reply.body == "\n{\"a b\":  \"c\"}");
 }
 
+TEST_CASE("connection: one that is not made in time has sent nothing") {
+  // TLS is a part of connecting, and this server says nothing to it.
+  const RawServer server([](const Seen&) { return Play{""}; });
+  Provider provider = quick_provider("p", "https" + server.url().substr(4));
+  provider.connect_timeout_ms = 100;
+  SECTION("before its own timeout") {}
+  SECTION("before the deadline") {
+    provider.connect_timeout_ms = 5000;
+    provider.deadline_ms = 100;
+  }
+  provider.first_byte_timeout_ms = 20;  // which only begins with the sending
+  Caller caller({provider});
+
+  const HttpReply reply = caller.ask("p");
+
+  CHECK(reply.exchange == Exchange::not_sent);
+  CHECK(reply.total_ms >= 100);
+}
+
 TEST_CASE("connection: replies of other kinds") {
   SECTION("HTTP/1.0, without a length, ends with the connection") {
     const Play play{.bytes = "HTTP/1.0 200 OK\r\n\r\n{\"whole\":1}", .then = Then::close};
@@ -320,4 +339,22 @@ TEST_CASE("connection: replies of other kinds") {
     CHECK(reply.exchange == Exchange::cut);
     CHECK(reply.status == 0);
   }
+}
+
+TEST_CASE("connection: a redirect is a reply, and the other host hears nothing") {
+  const RawServer elsewhere([](const Seen&) { return Play{http_200("{}")}; });
+  const RawServer server([&](const Seen&) {
+    return Play{"HTTP/1.1 307 Temporary Redirect\r\nLocation: " + elsewhere.url() +
+                "/v1\r\nContent-Length: 0\r\n\r\n"};
+  });
+  Provider provider = quick_provider("p", server.url());
+  provider.dialect = Dialect::anthropic;  // libcurl would take an x-api-key along
+  Caller caller({provider}, {}, {{"p", "sk-secret"}});
+
+  const HttpReply reply = caller.ask("p");
+
+  CHECK(reply.exchange == Exchange::complete);
+  CHECK(reply.status == 307);
+  CHECK(reply.header("location") == elsewhere.url() + "/v1");
+  CHECK(elsewhere.connections() == 0);
 }

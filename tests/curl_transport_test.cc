@@ -68,12 +68,11 @@ TEST_CASE_METHOD(TransportTest, "transport: an answer comes back whole, with its
 TEST_CASE_METHOD(TransportTest, "transport: first_byte_ms counts from the sending") {
   Caller caller({provider});
   const AttemptId attempt = caller.start("sim", chat("m", "hello"));
-  for (const std::int64_t from_ms = caller.clock.now_ms(); caller.clock.now_ms() < from_ms + 60;) {
+  const std::int64_t send_at_ms = caller.clock.now_ms() + 200;
+  while (caller.clock.now_ms() < send_at_ms) {
   }
 
-  const HttpReply reply = caller.finish(attempt);
-
-  CHECK(reply.first_byte_ms <= reply.total_ms + 1);
+  CHECK(caller.finish(attempt).first_byte_ms < 200);
 }
 
 TEST_CASE_METHOD(TransportTest, "transport: an error is a reply like any other") {
@@ -436,24 +435,6 @@ TEST_CASE("transport: a key goes to its own provider alone") {
   CHECK(first.seen().size() + second.seen().size() == 6);
 }
 
-TEST_CASE("transport: a redirect is a reply, and the other host hears nothing") {
-  const RawServer elsewhere([](const Seen&) { return Play{http_200("{}")}; });
-  const RawServer server([&](const Seen&) {
-    return Play{"HTTP/1.1 307 Temporary Redirect\r\nLocation: " + elsewhere.url() +
-                "/v1\r\nContent-Length: 0\r\n\r\n"};
-  });
-  Provider provider = quick_provider("p", server.url());
-  provider.dialect = Dialect::anthropic;  // libcurl would take an x-api-key along
-  Caller caller({provider}, {}, {{"p", "sk-secret"}});
-
-  const HttpReply reply = caller.ask("p");
-
-  CHECK(reply.exchange == Exchange::complete);
-  CHECK(reply.status == 307);
-  CHECK(reply.header("location") == elsewhere.url() + "/v1");
-  CHECK(elsewhere.connections() == 0);
-}
-
 TEST_CASE("transport: a key that a provider repeats goes no further") {
   const std::string key = "sk-live-0123456789abcdef";
   const std::string body = R"({"error":"Invalid token: )" + key + " or " + key + R"("})";
@@ -467,6 +448,16 @@ TEST_CASE("transport: a key that a provider repeats goes no further") {
 
   CHECK(reply.body == R"({"error":"Invalid token: [key] or [key]"})");
   CHECK(reply.header("x-your-key") == "Bearer [key]");
+}
+
+// What local servers are given for a key may stand in any document, and an answer is not altered.
+TEST_CASE("transport: a word that only serves as a key stays in an answer") {
+  const std::string body = R"({"content":"LM Studio listens; lm-studio and no-key-required."})";
+  const RawServer server([&](const Seen&) { return Play{http_200(body)}; });
+  Caller caller({quick_provider("a", server.url()), quick_provider("b", server.url())}, {},
+                {{"a", "lm-studio"}, {"b", "no-key-required"}});
+  CHECK(caller.ask("a").body == body);
+  CHECK(caller.ask("b").body == body);
 }
 
 // Each one that was cut out moved all that followed: a reply of nothing else took minutes.

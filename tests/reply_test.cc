@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "llm/error_body.h"
 #include "tests/catch.h"
 
 using namespace docmill;
@@ -109,7 +110,7 @@ TEST_CASE("reply: answers in the shapes of others") {
   CHECK(text(R"({"provider":"x","choices":[{"native_finish_reason":"STOP","finish_reason":"stop",)"
              R"("message":{"content":"yes","reasoning_content":"hm","reasoning":"hm"}}],)"
              R"("timings":{"predicted_ms":1.5},"error":null})") == "yes");
-  CHECK(text(choice(R"([{"type":"text","text":"a"},{"type":"image_url"},)"
+  CHECK(text(choice(R"([{"type":"text","text":"a"},{"type":"reasoning","text":"hm"},)"
                     R"({"type":"text","text":"b"}])",
                     R"("stop")")) == "ab");
   CHECK(text(choice(R"("  kept as it is \u00e9\ud83d\ude00 ")", R"("stop")")) ==
@@ -409,4 +410,41 @@ TEST_CASE("reply: a wait that only the body of a 429 tells") {
   CHECK(asked(R"([{"error":{"code":429,"message":"x","status":"RESOURCE_EXHAUSTED","details":[)"
               R"({"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"17s"}]}}])") ==
         17'000);
+}
+
+TEST_CASE("reply: durations as Go writes them") {
+  CHECK(parse_go_duration_ms("4ms") == 4);
+  CHECK(parse_go_duration_ms("39.801s") == 39'801);
+  CHECK(parse_go_duration_ms("1m4.296s") == 64'296);
+  CHECK(parse_go_duration_ms("6m0s") == 360'000);
+  CHECK(parse_go_duration_ms("1h2m3s") == 3'723'000);
+  CHECK(parse_go_duration_ms("250us") == 1);
+  CHECK(parse_go_duration_ms("0s") == 0);
+  CHECK(parse_go_duration_ms("5.289s.") == 5289);  // the end of a sentence
+  for (const char* garbage : {"", "s", "20", "-1s", "inf", "soon", "5 seconds", "1e300s"}) {
+    INFO(garbage);
+    CHECK_FALSE(parse_go_duration_ms(garbage).has_value());
+  }
+}
+
+// The sum of many parts once passed what an integer holds.
+TEST_CASE("reply: no duration is longer than can be counted") {
+  std::string parts;
+  for (int i = 0; i < 5000; ++i) parts += "999999999h";
+  const auto duration_ms = parse_go_duration_ms(parts);
+  CHECK((!duration_ms || (*duration_ms > 0 && *duration_ms < 10'000'000'000'000'000)));
+}
+
+TEST_CASE("reply: what has usage was billed, and is not doubtful") {
+  const Outcome answered = decode(kAnswer).outcome;
+  CHECK(answered.was_billed);
+  CHECK_FALSE(answered.may_be_billed);
+  HttpReply failed = http_200(R"({"error":{"message":"x"},"usage":)" + kUsage + "}");
+  for (const int status : {500, 504}) {  // by its status alone free, and doubtful
+    failed.status = status;
+    const Outcome outcome = decode_reply(failed, Provider{}).outcome;
+    CHECK(outcome.was_billed);
+    CHECK_FALSE(outcome.may_be_billed);
+  }
+  CHECK_FALSE(decode("").outcome.was_billed);
 }

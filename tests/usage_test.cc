@@ -119,6 +119,12 @@ TEST_CASE("usage: Gemini's thoughts are output") {
   CHECK(output_of(R"({"prompt_tokens":20,"completion_tokens":30,"total_tokens":50})") == 30);
 }
 
+TEST_CASE("usage: a total that does not add up is no output, but for Gemini") {
+  const Usage expected{20, 0, 0, 424, 0};
+  CHECK(usage_of(R"({"prompt_tokens":20,"completion_tokens":424,"total_tokens":1016})") ==
+        expected);
+}
+
 TEST_CASE("usage: whole numbers may be written as fractions") {
   const Usage expected{12, 0, 0, 3, 0};
   CHECK(usage_of(R"({"prompt_tokens":12.0,"completion_tokens":3})") == expected);

@@ -56,19 +56,21 @@ bool is_certificate_fault(CURLcode code) {
   }
 }
 
-// Some gateways repeat the key in their error: "Invalid token: sk-...". It goes no further. A key
-// that is shorter could be a part of any text.
+// Some gateways repeat the key in their error: "Invalid token: sk-...". It goes no further. A short
+// one could be a part of any text, and local servers take words for keys ("no-key-required"), so an
+// answer is searched for what can only be a key.
 constexpr std::size_t kShortestHidden = 8;
+constexpr std::size_t kShortestHiddenInAnswer = 16;
 
-void hide(const std::string& key, std::string& text) {
-  if (key.size() < kShortestHidden) return;
+void hide(const std::string& key, std::size_t shortest, std::string& text) {
+  if (key.size() < shortest) return;
   std::string clean;
   std::size_t done = 0;
   for (std::size_t at = text.find(key); at != std::string::npos; at = text.find(key, done)) {
     clean.append(text, done, at - done).append("[key]");
     done = at + key.size();
   }
-  if (done > 0) text = clean.append(text, done);
+  if (done > 0) text = clean.append(text, done, std::string::npos);
 }
 
 std::string escaped(const std::string& text) {
@@ -446,19 +448,14 @@ void CurlTransport::end(Transfer& transfer, Exchange exchange, std::string detai
   reply.detail = printable_line(utf8_prefix(detail, 200));
   reply.received_at_ms = clock_.now_ms();
   long status = 0;
-  curl_off_t total_us = 0;
-  curl_off_t before_us = 0;
   curl_easy_getinfo(transfer.easy, CURLINFO_RESPONSE_CODE, &status);
-  curl_easy_getinfo(transfer.easy, CURLINFO_TOTAL_TIME_T, &total_us);
-  curl_easy_getinfo(transfer.easy, CURLINFO_PRETRANSFER_TIME_T, &before_us);
   reply.status = static_cast<int>(status);
-  // TOTAL also counts what came before sending: resolving, connecting.
-  reply.total_ms = (total_us - before_us + 500) / 1000;
-  if (exchange != Exchange::complete) reply.total_ms = reply.received_at_ms - transfer.started_ms;
+  reply.total_ms = reply.received_at_ms - transfer.sent_ms;
   const std::string& key = transfer.endpoint->key.reveal();
-  hide(key, reply.body);
-  hide(key, reply.detail);
-  for (Header& header : reply.headers) hide(key, header.value);
+  const bool is_answer = reply.status >= 200 && reply.status < 300;
+  hide(key, is_answer ? kShortestHiddenInAnswer : kShortestHidden, reply.body);
+  hide(key, kShortestHidden, reply.detail);
+  for (Header& header : reply.headers) hide(key, kShortestHidden, header.value);
   curl_multi_remove_handle(multi_->handle, transfer.easy);
   flying_.erase(transfer.request.attempt.value);
   received_.push_back({transfer.request.attempt, std::move(reply)});

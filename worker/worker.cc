@@ -59,8 +59,8 @@ void Worker::take_over() {
   id_ = queue_.ledger().start_worker(getpid(), DOCMILL_VERSION, clock_.now_ms());
   for (const auto& [key, model] : setup_.models) {
     if (!model.price) continue;
-    prices_[key] = queue_.ledger().record_price(model.provider, model.name, *model.price, "config",
-                                                clock_.now_ms());
+    prices_[key] =
+        queue_.ledger().record_price(model.provider, key, *model.price, "config", clock_.now_ms());
   }
   transaction.commit();
   in_flight_limit_ = recovered_.barren_lives >= kBarrenLives ? 1 : options_.in_flight;

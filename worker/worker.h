@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -90,6 +91,7 @@ class Worker {
   Start start_head(Feed& feed);
   Start start_on(Feed& feed, Job job, int position, Lane& lane);
   Start meet_cap(Feed& feed, const Job& refused, std::int64_t needed_pusd);
+  void hold_at_caps();
   Start block(Feed& feed, const Refusal& refusal);
   void wake_for(const Refusal& refusal);
   void send_started();
@@ -117,6 +119,8 @@ class Worker {
   std::vector<Received> replies_;                       // until their settling is on disk
   std::vector<HttpRequest> to_send_;                    // until their claims are on disk
   std::map<std::string, Wait> waits_;                   // by batch name: why nothing starts
+  std::map<BatchId, std::int64_t> capped_;              // in this turn: the least that is missing
+  std::set<BatchId> busy_;                              // in this turn: waits for something else
   std::mt19937_64 jitter_;
   WorkerId id_;
   Recovered recovered_;

@@ -17,6 +17,8 @@ void Worker::start_due_jobs() {
   waits_.clear();
   has_more_ = false;
   connecting_ = nullptr;
+  capped_.clear();
+  busy_.clear();
   next_start_ms_ = next_unaided_start_ms_ = kNeverMs;
   if (stop_deadline_ms_) return;
   agenda_.begin_turn();
@@ -24,7 +26,10 @@ void Worker::start_due_jobs() {
     const int slots = in_flight_limit_ - static_cast<int>(flights_.size());
     if (slots <= 0) break;
     Feed* feed = agenda_.next(queue_.jobs(), slots);
-    if (feed == nullptr) break;
+    if (feed == nullptr) {
+      hold_at_caps();
+      break;
+    }
     if (start_head(*feed) != Start::blocked) agenda_.took(*feed);
   }
   for (const BatchId batch : queue_.finish_ended()) {
@@ -71,6 +76,7 @@ Worker::Start Worker::start_head(Feed& feed) {
 
 Worker::Start Worker::block(Feed& feed, const Refusal& refusal) {
   feed.is_blocked = true;
+  busy_.insert(feed.batch->row.id);
   Wait& wait = waits_[feed.batch->row.name];
   wait.reason = refusal.reason;
   wait.until_ms = refusal.until_ms == kNeverMs ? 0 : refusal.until_ms;
@@ -137,8 +143,7 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   return Start::started;
 }
 
-// Near the cap the small ones go first. When nothing of the batch is in flight and the smallest job
-// does not fit, only a person can go on.
+// Near the cap the small ones go first; what does not fit steps aside for what does.
 Worker::Start Worker::meet_cap(Feed& feed, const Job& refused, std::int64_t needed_pusd) {
   const BatchId id = feed.batch->row.id;
   const auto smallest = queue_.jobs().shortest_ready(id, feed.route, feed.position);
@@ -147,10 +152,22 @@ Worker::Start Worker::meet_cap(Feed& feed, const Job& refused, std::int64_t need
     feed.next = 0;
     return start_head(feed);
   }
-  const bool is_flying = std::any_of(flights_.begin(), flights_.end(), [&](const auto& flight) {
-    return flight.second.claim.job.batch == id;
-  });
-  if (!is_flying) {
+  const auto known = capped_.find(id);
+  capped_[id] = known == capped_.end() ? needed_pusd : std::min(known->second, needed_pusd);
+  const bool was_busy = busy_.contains(id);
+  block(feed, {"its cap", 0, false, true});
+  if (!was_busy) busy_.erase(id);
+  return Start::blocked;
+}
+
+// A batch waits for a person only when nothing of it is in flight, nothing of it waits for anything
+// else, and its smallest job does not fit.
+void Worker::hold_at_caps() {
+  for (const auto& [id, needed_pusd] : capped_) {
+    const bool is_flying = std::any_of(flights_.begin(), flights_.end(), [&](const auto& flight) {
+      return flight.second.claim.job.batch == id;
+    });
+    if (is_flying || busy_.contains(id) || queue_.jobs().has_waiting(id)) continue;
     const Batch row = queue_.jobs().batch(id);
     const std::int64_t total_pusd = row.spent_pusd + row.reserved_pusd + needed_pusd;
     queue_.jobs().set_held(
@@ -158,10 +175,10 @@ Worker::Start Worker::meet_cap(Feed& feed, const Job& refused, std::int64_t need
                         "--max-cost {} or more",
                         human_usd(row.spent_pusd), human_usd(row.reserved_pusd),
                         human_usd(needed_pusd), exact_usd(total_pusd)));
-    log_warning("batch={} is held by its cap", row.name);
+    log_warning("batch={} is held by its cap; needs --max-cost {} or more", row.name,
+                exact_usd(total_pusd));
     must_look_ = true;
   }
-  return block(feed, {"its cap", is_flying ? 0 : kNeverMs, false, true});
 }
 
 }  // namespace docmill
