@@ -81,7 +81,13 @@ std::optional<std::int64_t> number_after(const std::string& text, const std::str
     at += word.size();
     std::int64_t number = 0;
     const char* start = text.data() + at;
-    if (std::from_chars(start, text.data() + text.size(), number).ec == std::errc()) return number;
+    const char* end = text.data() + text.size();
+    const auto [after, error] = std::from_chars(start, end, number);
+    // "1,000,000" is not the number 1.
+    if (error == std::errc() && !(after != end && *after == ',' && after + 1 != end &&
+                                  after[1] >= '0' && after[1] <= '9')) {
+      return number;
+    }
   }
   return std::nullopt;
 }

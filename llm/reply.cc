@@ -159,6 +159,7 @@ void decode_success(const HttpReply& reply, const Provider& provider, DecodedRep
   if (error != body->end() && !error->is_null()) {
     const ErrorBody said = read_error_body(reply.body);
     decoded.outcome = outcome_of_status(said.status >= 400 ? said.status : 500, said, true);
+    decoded.outcome.retry_after_ms = said.retry_after_ms;
   } else if (provider.dialect == Dialect::openai) {
     decode_openai(*body, decoded);
   } else {

@@ -52,6 +52,27 @@ std::string safe_name(std::string_view part) {
          to_hex(sha256_of_parts({part}).substr(0, 8));
 }
 
+// The id as a path: "a/b" is b in the folder a. Text and Markdown keep their names.
+fs::path mirrored(std::string_view id, bool is_json) {
+  fs::path path;
+  while (!id.empty()) {
+    const std::size_t slash = std::min(id.find('/'), id.size());
+    const std::string name = safe_name(id.substr(0, slash));
+    if (!name.empty()) path /= name;
+    id.remove_prefix(std::min(slash + 1, id.size()));
+  }
+  if (path.empty()) path = "%";
+  const std::string extension = lower_ascii(path.extension().string());
+  const bool is_text =
+      extension == ".txt" || extension == ".md" || extension == ".markdown" || extension == ".text";
+  if (is_json) return path.string() + ".json";
+  return is_text ? path : fs::path(path.string() + ".md");
+}
+
+std::size_t hash_of(const fs::path& path) {
+  return std::hash<std::string>{}(path.string());
+}
+
 constexpr const char* kMark = "user.docmill";
 
 bool has_mark(const fs::path& path) {
@@ -103,24 +124,22 @@ void ResultFolder::see(const std::string& id) {
   if (is_first_) shared_ = first;
   is_first_ = false;
   if (!id.starts_with(shared_)) shared_.clear();
+  // Two ids meet below the shared folder if, and only if, they meet with it.
+  const fs::path whole = mirrored(id, is_json_);
+  if (!files_.insert(hash_of(whole)).second) shared_files_.insert(hash_of(whole));
+  for (fs::path above = whole.parent_path(); !above.empty(); above = above.parent_path()) {
+    if (!folders_.insert(hash_of(above)).second) break;
+  }
 }
 
 fs::path ResultFolder::path_of(const std::string& id) const {
-  std::string_view rest = id;
-  rest.remove_prefix(shared_.size());
-  fs::path path;
-  while (!rest.empty()) {
-    const std::size_t slash = std::min(rest.find('/'), rest.size());
-    const std::string name = safe_name(rest.substr(0, slash));
-    if (!name.empty()) path /= name;
-    rest.remove_prefix(std::min(slash + 1, rest.size()));
-  }
-  if (path.empty()) path = "%";
-  const std::string extension = lower_ascii(path.extension().string());
-  const bool is_text =
-      extension == ".txt" || extension == ".md" || extension == ".markdown" || extension == ".text";
-  if (is_json_) return path.string() + ".json";
-  return is_text ? path : fs::path(path.string() + ".md");
+  fs::path path = mirrored(std::string_view(id).substr(shared_.size()), is_json_);
+  const std::size_t whole = hash_of(mirrored(id, is_json_));
+  if (!shared_files_.contains(whole) && !folders_.contains(whole)) return path;
+  // Another id leads to the same file, or into a folder of its name: the id's hash tells them
+  // apart.
+  const std::string own = "~" + to_hex(sha256_of_parts({id}).substr(0, 8));
+  return path.replace_filename(path.stem().string() + own + path.extension().string());
 }
 
 void ResultFolder::write(const ResultRow& row) {

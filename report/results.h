@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <unordered_set>
 
 #include "store/reader.h"
 
@@ -23,7 +24,7 @@ struct WrittenFiles {
 class ResultFolder {
  public:
   ResultFolder(std::filesystem::path folder, bool is_json, bool force);
-  // Ids are seen first, all of them, to find the shared folder.
+  // Ids are seen first, all of them, to find the shared folder and those that would share a file.
   void see(const std::string& id);
   void write(const ResultRow& row);
   const WrittenFiles& written() const { return written_; }
@@ -36,6 +37,10 @@ class ResultFolder {
   bool is_json_;
   bool force_;
   bool is_first_ = true;
+  // Hashes of the paths that ids lead to, of those that several lead to, and of their folders.
+  std::unordered_set<std::size_t> files_;
+  std::unordered_set<std::size_t> shared_files_;
+  std::unordered_set<std::size_t> folders_;
   std::string shared_;  // "contracts/" when every id starts with it
   WrittenFiles written_;
 };

@@ -1,6 +1,9 @@
 #include "store/job_store.h"
 
+#include <fmt/format.h>
+
 #include "base/check.h"
+#include "base/errors.h"
 
 // Column lists that more than one statement reads, so that read_batch() and read_job() have one
 // order to know.
@@ -85,7 +88,7 @@ JobStore::JobStore(Database& db)
         SELECT id, superseded_by, state FROM job
         WHERE batch_id = ?1 AND item_key = ?2 AND content_hash = ?3)sql"),
       current_item_(db, R"sql(
-        SELECT id FROM job
+        SELECT source FROM job
         WHERE batch_id = ?1 AND item_key = ?2 AND superseded_by IS NULL)sql"),
       insert_job_(db, R"sql(
         INSERT INTO job (batch_id, item_key, content_hash, source, input_id, text_bytes, priority,
@@ -248,6 +251,12 @@ Added JobStore::add(BatchId batch, const NewJob& job, std::int64_t now_ms) {
   {
     Cursor row = current_item_.run(batch, job.item_key);
     is_known = row.next();
+    if (is_known && row.text(0) != job.source) {
+      throw UsageError(fmt::format(
+          "the id \"{}\" is in the batch already, from {}, and now comes from {} with another "
+          "text; give another --batch NAME",
+          job.item_key, row.text(0), job.source));
+    }
   }
   const JobId id = insert_job(batch, job, now_ms);
   if (!is_known) return Added::fresh;

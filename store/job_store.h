@@ -111,7 +111,7 @@ class JobStore {
   bool finish_if_ended(BatchId id, std::int64_t now_ms);
 
   // A document that the batch has with the same content stays as it is; with other content the new
-  // job supersedes it.
+  // job supersedes it. Throws UsageError when it comes from another source than before.
   Added add(BatchId batch, const NewJob& job, std::int64_t now_ms);
   std::vector<Job> ready(BatchId batch, int route, int position, int limit);
   // The ready job with the shortest text. Walks them all: for when a cap is near, not for turns.

@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 struct Identity {
   std::int64_t application_id = 0;
   std::int64_t version = 0;
+  bool is_cut_off = false;
   bool is_empty = false;  // no table yet: a new file, or a first migration that was cut off
 };
 
@@ -31,6 +32,11 @@ Identity read_identity(SQLite::Database& connection, const fs::path& file) {
     identity.version = number_of(connection, "PRAGMA user_version");
     identity.is_empty = number_of(connection, "SELECT count(*) FROM sqlite_schema") == 0;
   } catch (const SQLite::Exception& error) {
+    // A death while the store was made leaves a journal that only a writer can roll back.
+    if (error.getExtendedErrorCode() == SQLITE_READONLY_ROLLBACK) {
+      identity.is_cut_off = true;
+      return identity;
+    }
     if (error.getErrorCode() != SQLITE_NOTADB) throw;
     throw UsageError(
         fmt::format("{}: this is no docmill store (not an SQLite file); use --store "
@@ -58,6 +64,11 @@ Identity read_identity(SQLite::Database& connection, const fs::path& file) {
 
 void check_schema(SQLite::Database& connection, const fs::path& file) {
   const Identity identity = read_identity(connection, file);
+  if (identity.is_cut_off) {
+    throw WorldError(
+        fmt::format("{}: its making was cut off; docmill submit, or docmill work, makes it anew",
+                    file.string()));
+  }
   if (identity.version < static_cast<std::int64_t>(migration_texts().size())) {
     throw WorldError(
         fmt::format("{}: the store has not been brought to this docmill's schema yet; "
@@ -66,14 +77,11 @@ void check_schema(SQLite::Database& connection, const fs::path& file) {
   }
 }
 
-bool is_current(const fs::path& file) try {
+bool is_current(const fs::path& file) {
   SQLite::Database connection(file.string(), SQLite::OPEN_READONLY | SQLite::OPEN_NOFOLLOW, 10'000);
-  return read_identity(connection, file).version ==
-         static_cast<std::int64_t>(migration_texts().size());
-} catch (const SQLite::Exception& error) {
-  // A death while the store was made leaves a journal that only a writer can roll back.
-  if (error.getExtendedErrorCode() == SQLITE_READONLY_ROLLBACK) return false;
-  throw;
+  const Identity identity = read_identity(connection, file);
+  return !identity.is_cut_off &&
+         identity.version == static_cast<std::int64_t>(migration_texts().size());
 }
 
 void migrate(SQLite::Database& connection, const fs::path& file) {

@@ -7,49 +7,18 @@
 #include "base/errors.h"
 #include "config/config.h"
 #include "tests/catch.h"
+#include "tests/config_text.h"
 
 using namespace docmill;
+using namespace docmill::config_text;
 
 namespace {
-
-// Lines 1 to 8 of most files below: a provider and two models.
-const std::string kBase = R"([providers.acme]
-base_url = "https://api.acme.com/v1"
-[models.small]
-provider = "acme"
-input = 0.42
-output = 0.42
-[models."large-4.1"]
-provider = "acme"
-)";
-
-Config parse(const std::string& text) {
-  return parse_config(text, "./docmill.toml");
-}
-
-std::string complaint(const std::string& text) {
-  try {
-    parse(text);
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "(none)";
-}
-
-struct Bad {
-  std::string text;
-  std::string complaint;  // after "./docmill.toml:"
-};
 
 void check_all(const std::string& before, const std::vector<Bad>& table) {
   for (const Bad& bad : table) {
     CAPTURE(bad.text);
     CHECK(complaint(before + bad.text) == "./docmill.toml:" + bad.complaint);
   }
-}
-
-std::string provider_with(const std::string& lines) {
-  return "[providers.acme]\nbase_url = \"https://api.acme.com/v1\"\n" + lines + "\n";
 }
 
 std::string model_with(const std::string& lines) {

@@ -1,5 +1,6 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/errors.h"
 #include "base/file.h"
@@ -141,6 +142,16 @@ TEST_CASE("results go into files that mirror the ids, and never out of their fol
   CHECK(folder.path_of("docs/a.md") == "a.md");
   CHECK(folder.path_of("docs/sub/b.txt") == "sub/b.txt");
   CHECK(folder.path_of("docs/GPL-2") == "GPL-2.md");
+
+  // "notes" once overwrote the result of "notes.md".
+  ResultFolder close("out", false, false);
+  const std::vector<std::string> ids = {"notes", "notes.md", "c.txt", "c.txt/d", "a/b", "a//b"};
+  for (const std::string& id : ids) close.see(id);
+  std::set<fs::path> paths;
+  for (const std::string& id : ids) paths.insert(close.path_of(id));
+  CHECK(paths.size() == ids.size());
+  CHECK(close.path_of("c.txt/d") == "c.txt/d.md");
+  CHECK(close.path_of("c.txt") != "c.txt");
 
   ResultFolder hostile("out", true, false);
   for (const char* id : {"x", "y"}) hostile.see(id);

@@ -229,6 +229,23 @@ TEST_CASE_METHOD(BatchCommandsTest, "a batch's name stands for one task, one pro
   CHECK(StoreView(store_file).number("SELECT count(*) FROM job WHERE batch_id = 1") == 1);
 }
 
+// The second once replaced the first, and nobody was told.
+TEST_CASE_METHOD(BatchCommandsTest, "one id from two sources is refused, also in a second submit",
+                 "[process]") {
+  write("one/x.txt", "The first.");
+  write("two/x.txt", "Quite another.");
+  CHECK(docmill("submit summarise one/x.txt two/x.txt --batch a").code == 2);
+  REQUIRE(docmill("submit summarise one/x.txt --batch b").code == 0);
+
+  const Ran second = docmill("submit summarise two/x.txt --batch b");
+
+  CHECK(second.code == 2);
+  CHECK(second.err.find("\"x.txt\"") != std::string::npos);
+  REQUIRE(docmill("work --drain --batch b").code == 0);
+  StoreView store(store_file);
+  CHECK(breaches_of_results(store, "b", {{"x.txt", "The first."}}) == Breaches());
+}
+
 TEST_CASE_METHOD(BatchCommandsTest, "run beside a worker submits, follows and hands out",
                  "[process]") {
   write_texts("docs.jsonl", 30);

@@ -188,6 +188,30 @@ TEST_CASE_METHOD(OutputTest, "records come back with what else stood in their li
   CHECK(std::filesystem::exists(folder / "out/we/ird%3A name.md"));
 }
 
+// "notes" once overwrote "notes.md", and the folder had one result less than were paid for.
+TEST_CASE_METHOD(OutputTest, "no result overwrites another's file or leaves the folder",
+                 "[process]") {
+  const Names ids = {"notes", "notes.md", "a/b", "a//b", "../up", "/abs", "c.txt", "c.txt/d", ".."};
+  std::string lines;
+  for (const std::string& id : ids) lines += json({{"id", id}, {"text", "On " + id}}).dump() + "\n";
+  write("odd.jsonl", lines);
+  REQUIRE(docmill("run summarise odd.jsonl --batch b -o results.jsonl").code == 0);
+
+  const Ran ran = docmill("results b --out deep/out");
+
+  std::size_t files = 0;
+  std::filesystem::create_directory(folder / "deep");
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "deep")) {
+    if (entry.is_regular_file()) ++files;
+  }
+  CAPTURE(ran.err, files);
+  CHECK_FALSE(std::filesystem::exists(folder / "deep/up.md"));
+  // Each has its own, or the user is told before anything is written.
+  const bool each_has_its_own = ran.code == 0 && files == ids.size();
+  const bool is_refused = ran.code == 2 && files == 0;
+  CHECK((each_has_its_own || is_refused));
+}
+
 TEST_CASE_METHOD(OutputTest, "extract gives JSON values and translate the language's own prompt",
                  "[process]") {
   write("docs/a.txt", "Invoice 17, total 4 EUR.");
