@@ -152,6 +152,13 @@ std::string eta_text(const BatchStatus& status) {
   return "~" + human_duration(std::max<std::int64_t>(*status.eta_seconds, 1) * 1000);
 }
 
+// For a column; `status BATCH` has all of it.
+std::string shortened(const std::string& text) {
+  constexpr std::size_t kMostBytes = 48;
+  if (text.size() <= kMostBytes) return text;
+  return std::string(utf8_prefix(text, kMostBytes - 3)) + "...";
+}
+
 std::string bar(const JobCounts& counts) {
   constexpr std::int64_t kWidth = 32;
   const std::int64_t total = std::max<std::int64_t>(counts.total(), 1);
@@ -230,7 +237,7 @@ std::string status_table(const StoreStatus& status, bool all) {
                fmt::format("{}/{}", with_commas(s.counts.done), with_commas(s.counts.total())),
                with_commas(s.counts.failed), human_usd(s.money.measured_pusd),
                s.batch.cap_pusd ? human_usd(*s.batch.cap_pusd) : "-", eta_text(s),
-               s.bound_by.empty() ? "-" : s.bound_by});
+               s.bound_by.empty() ? "-" : shortened(s.bound_by)});
     for (const BatchWait& wait : s.waits) {
       if (wait.next_step.empty() || steps.find(wait.next_step) != std::string::npos) continue;
       steps += (steps.empty() ? "next: " : "      ") + wait.next_step + "\n";
