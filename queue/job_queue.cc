@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/errors.h"
 #include "base/money.h"
 
 namespace docmill {
@@ -77,6 +78,10 @@ Batch JobQueue::open_batch_in_transaction(const Batch& wanted) {
 
 AddedCounts JobQueue::add_in_transaction(BatchId batch, std::span<const NewJob> jobs) {
   Transaction transaction(db_);
+  const Batch row = jobs_.batch(batch);
+  if (row.cancelled_at_ms) {
+    throw UsageError(fmt::format("batch {} was cancelled; give another --batch NAME", row.name));
+  }
   AddedCounts counts;
   const std::int64_t now_ms = clock_.now_ms();
   for (const NewJob& job : jobs) {

@@ -1,5 +1,6 @@
 #include "queue/job_queue.h"
 
+#include "base/errors.h"
 #include "base/sha256.h"
 #include "tests/catch.h"
 #include "tests/world.h"
@@ -212,6 +213,16 @@ TEST_CASE_METHOD(QueueTest, "cancel keeps the answer that is in flight, and asks
   CHECK(counts().done == 1);
   CHECK(counts().cancelled == 1);
   CHECK(batch().finished_at_ms);
+}
+
+// The submit's next thousand once took the cancellation back, without a word.
+TEST_CASE_METHOD(QueueTest, "what is cancelled while its submit runs stays cancelled") {
+  add("a", "one");
+  queue.cancel_in_transaction(id, false);
+  CHECK_THROWS_AS(add("b", "two"), UsageError);
+  CHECK(batch().cancelled_at_ms);
+  CHECK(counts().total() == 1);
+  CHECK(counts().cancelled == 1);
 }
 
 TEST_CASE_METHOD(QueueTest, "after a crash a cancelled batch's running jobs are cancelled, too") {

@@ -272,6 +272,12 @@ TEST_CASE_METHOD(WorkerTest, "a stop that takes too long ends what is in flight 
   CHECK(attempts()[0].outcome == "aborted");
 }
 
+TEST_CASE_METHOD(WorkerTest, "a life that ends in order leaves no WAL to read") {
+  submit({"hello"});
+  run_until_idle();
+  CHECK(std::filesystem::file_size(store.string() + "-wal") == 0);
+}
+
 TEST_CASE_METHOD(WorkerTest, "batches of one tenant take turns, whatever their size") {
   net.latency_ms = 1000;
   options.in_flight = 2;

@@ -311,10 +311,14 @@ void Worker::abort() {
 }
 
 void Worker::end_life() {
-  Transaction transaction(db_);
-  publish(clock_.now_ms());
-  queue_.ledger().end_worker(id_, clock_.now_ms());
-  transaction.commit();
+  {
+    Transaction transaction(db_);
+    publish(clock_.now_ms());
+    queue_.ledger().end_worker(id_, clock_.now_ms());
+    transaction.commit();
+  }
+  // Else a WAL of up to 64 MiB would lie beside the store until the next life.
+  db_.checkpoint_when_idle();
   is_finished_ = true;
 }
 
