@@ -25,12 +25,12 @@ int route_with(OpenedQueue& opened, const Batch& batch, const std::string& model
   Chain chain;
   for (std::size_t start = 0; start <= models.size();) {
     const std::size_t comma = std::min(models.find(',', start), models.size());
-    chain.emplace_back(trimmed(std::string_view(models).substr(start, comma - start)));
+    chain.emplace_back(std::string(trimmed(std::string_view(models).substr(start, comma - start))));
     start = comma + 1;
   }
-  for (const std::string& key : chain) {
-    if (!opened.config.models.contains(key)) {
-      throw UsageError(fmt::format("--models: the config has no model \"{}\"", key));
+  for (const Link& link : chain) {
+    if (!opened.config.models.contains(link.model)) {
+      throw UsageError(fmt::format("--models: the config has no model \"{}\"", link.model));
     }
   }
   BatchSpec spec = parse_batch_spec(batch.spec);

@@ -13,8 +13,10 @@
 #include "base/file.h"
 #include "base/money.h"
 #include "base/text.h"
+#include "queue/brake.h"
 #include "store/write_lock.h"
 #include "tasks/documents.h"
+#include "tasks/routing.h"
 #include "tasks/task.h"
 #include "worker/nudge.h"
 
@@ -74,7 +76,7 @@ Chain chain_of(const SubmitFlags& flags, const BatchSpec& spec, const Config& co
   Chain chain;
   const auto task = config.tasks.find(spec.task);
   if (!flags.models.empty()) {
-    chain = split_list(flags.models);
+    for (std::string& key : split_list(flags.models)) chain.emplace_back(std::move(key));
   } else if (!flags.route.empty()) {
     const auto route = config.routes.find(flags.route);
     if (route == config.routes.end()) {
@@ -86,14 +88,34 @@ Chain chain_of(const SubmitFlags& flags, const BatchSpec& spec, const Config& co
   } else if (!config.default_chain.empty()) {
     chain = config.default_chain;
   } else if (config.models.size() == 1) {
-    chain = {config.models.begin()->first};
+    chain.emplace_back(config.models.begin()->first);
   } else {
     throw UsageError("which model? Give --models A,B, or [defaults] chain in the config");
   }
-  for (const std::string& key : chain) check_model(key, config);
-  const std::set<std::string> distinct(chain.begin(), chain.end());
+  std::set<std::string> distinct;
+  for (const Link& link : chain) {
+    check_model(link.model, config);
+    distinct.insert(link.model);
+  }
   if (distinct.size() != chain.size()) throw UsageError("--models: a model stands there twice");
   return chain;
+}
+
+void add_routes(const SubmitFlags& flags, const Config& config, BatchSpec& spec) {
+  const Chain chain =
+      within_regions(chain_of(flags, spec, config), spec.regions, config.providers, config.models);
+  if (chain.empty()) {
+    throw UsageError(fmt::format(
+        "--regions {}: no model of the chain is there; [providers.NAME] region says where one is",
+        flags.regions));
+  }
+  spec.routes.push_back({flags.route.empty() ? "default" : flags.route, chain});
+  // Records and rules may name a route; those of the config come along, in the order of their
+  // names.
+  for (const auto& [name, full] : config.routes) {
+    Chain within = within_regions(full, spec.regions, config.providers, config.models);
+    if (name != flags.route && !within.empty()) spec.routes.push_back({name, std::move(within)});
+  }
 }
 
 std::string text_or_file(const std::string& flag, const std::string& value) {
@@ -124,12 +146,19 @@ BatchSpec spec_of(const SubmitFlags& flags, const Config& config) {
   if (task != config.tasks.end() && task->second.max_output_tokens) {
     spec.max_output_tokens = *task->second.max_output_tokens;
   }
-  spec.routes.push_back(
-      {flags.route.empty() ? "default" : flags.route, chain_of(flags, spec, config)});
-  // Records may name a route; those of the config come along, in the order of their names.
-  for (const auto& [name, chain] : config.routes) {
-    if (name != flags.route) spec.routes.push_back({name, chain});
+  if (!flags.brake.empty()) {
+    const auto percent = parse_brake(flags.brake);
+    if (!percent) {
+      throw UsageError(fmt::format("--brake: \"{}\" is neither a share such as 50% nor off",
+                                   printable_line(flags.brake)));
+    }
+    spec.brake = *percent == 0 ? "off" : fmt::format("{}%", *percent);
   }
+  if (!flags.regions.empty()) {
+    spec.regions = split_list(flags.regions);
+    std::sort(spec.regions.begin(), spec.regions.end());
+  }
+  add_routes(flags, config, spec);
   return spec;
 }
 
@@ -143,16 +172,19 @@ InputFormat format_of(const SubmitFlags& flags) {
                   printable_line(flags.input_format)));
 }
 
-int route_of(const Document& document, const BatchSpec& spec) {
-  if (document.route.empty()) return 0;
-  for (std::size_t i = 0; i < spec.routes.size(); ++i) {
-    if (spec.routes[i].name == document.route) return static_cast<int>(i);
-  }
-  return -1;
+// The route that a document takes: its own word, or --route, or the task's rules. -1: the batch
+// has none of that name.
+int route_for(const Document& document, const SubmitFlags& flags, const Config& config,
+              BatchSpec& spec) {
+  const int route = document.route.empty() ? 0 : route_named(spec, document.route);
+  const auto task = config.tasks.find(spec.task);
+  if (route < 0 || task == config.tasks.end() || !document.error.empty()) return route;
+  const bool rules_apply = document.route.empty() && flags.route.empty() && flags.models.empty();
+  return choose_route(spec, route, rules_apply, task->second.routing, config.models, document.text);
 }
 
 // Adds a document to what the estimate sums up.
-void count_document(Submission& sum, const Document& document, const BatchSpec& spec,
+void count_document(Submission& sum, const Document& document, const BatchSpec& spec, int chosen,
                     const Config& config) {
   ++sum.documents;
   if (!document.error.empty()) {
@@ -163,8 +195,8 @@ void count_document(Submission& sum, const Document& document, const BatchSpec& 
     }
     return;
   }
-  const Route& route = spec.routes[static_cast<std::size_t>(route_of(document, spec))];
-  const Model& model = config.models.at(route.chain.front());
+  const Route& route = spec.routes[static_cast<std::size_t>(chosen)];
+  const Model& model = config.models.at(route.chain.front().model);
   const ChatRequest request = request_for(spec, model, document.text);
   const std::int64_t input = estimated_tokens(spec.system) + estimated_tokens(document.text) + 8;
   sum.text_bytes += static_cast<std::int64_t>(document.text.size());
@@ -178,18 +210,19 @@ void count_document(Submission& sum, const Document& document, const BatchSpec& 
   }
 }
 
-// Every document that the flags let through, its route checked.
-void each_document(const SubmitFlags& flags, const BatchSpec& spec,
-                   const std::function<void(Document)>& take) {
+// Every document that the flags let through, with the route that it takes.
+void each_document(const SubmitFlags& flags, const Config& config, BatchSpec& spec,
+                   const std::function<void(Document, int route)>& take) {
   struct EnoughRead {};
   std::int64_t left = flags.limit > 0 ? flags.limit : std::numeric_limits<std::int64_t>::max();
   try {
     read_documents(flags.inputs, format_of(flags), [&](Document document) {
       if (left-- == 0) throw EnoughRead{};
-      if (document.error.empty() && route_of(document, spec) < 0) {
+      const int route = route_for(document, flags, config, spec);
+      if (document.error.empty() && route < 0) {
         document.error = fmt::format("its route \"{}\" is not one of the batch's", document.route);
       }
-      take(std::move(document));
+      take(std::move(document), std::max(route, 0));
     });
   } catch (const EnoughRead&) {
   }
@@ -214,9 +247,9 @@ void print_estimate(const Global& global, const Submission& sum, const BatchSpec
                         human_usd(sum.most_cost_pusd),
                         cap_pusd ? fmt::format(", capped at {}", human_usd(*cap_pusd)) : ""));
   std::string where;
-  for (const std::string& key : spec.routes.front().chain) {
-    const Model& model = config.models.at(key);
-    where += fmt::format("{}{} ({})", where.empty() ? "" : ", then ", key,
+  for (const Link& link : spec.routes.front().chain) {
+    const Model& model = config.models.at(link.model);
+    where += fmt::format("{}{} ({})", where.empty() ? "" : ", then ", link.model,
                          config.providers.at(model.provider).base_url);
   }
   say(global, "sent to " + where);
@@ -227,22 +260,32 @@ std::optional<std::int64_t> cap_of(const SubmitFlags& flags, const Config& confi
   return parse_cost_flag("--max-cost", flags.max_cost);
 }
 
-void check_cap(const BatchSpec& spec, const Config& config,
+// A cap needs a bound on every request; what has none is refused here, by name.
+void check_cap(const BatchSpec& spec, const Config& config, const std::string& tenant,
                const std::optional<std::int64_t>& cap_pusd) {
-  if (!cap_pusd) return;
-  for (const std::string& key : spec.routes.front().chain) {
-    if (!config.models.at(key).price) {
-      throw UsageError(
-          fmt::format("--max-cost needs a price for every model of the chain, and "
-                      "\"{}\" has none in the config",
-                      key));
+  const CapOptions& caps = config.worker.caps;
+  const bool is_capped = cap_pusd || caps.daily_pusd || caps.tenants.contains(tenant);
+  if (!is_capped) return;
+  const char* what = cap_pusd ? "--max-cost" : "[caps]";
+  for (const Link& link : spec.routes.front().chain) {
+    const Model& model = config.models.at(link.model);
+    if (!model.price) {
+      throw UsageError(fmt::format(
+          "{} needs a price for every model of the chain, and \"{}\" has none in the config", what,
+          link.model));
+    }
+    if (model.unbounded_reasoning) {
+      throw UsageError(fmt::format(
+          "{} needs a bound on every request, and \"{}\" has unbounded_reasoning: its output "
+          "limit does not bound what it bills. Give --models without it, or no cap",
+          what, link.model));
     }
   }
 }
 
 // Above [caps] confirm somebody has to say yes, before anything is queued.
-void confirm(const Global& global, const SubmitFlags& flags, const BatchSpec& spec,
-             const Config& config, const std::optional<std::int64_t>& cap_pusd) {
+void confirm(const Global& global, const SubmitFlags& flags, BatchSpec spec, const Config& config,
+             const std::optional<std::int64_t>& cap_pusd) {
   if (!config.confirm_pusd || flags.yes || cap_pusd) return;
   const bool reads_stdin =
       std::find(flags.inputs.begin(), flags.inputs.end(), "-") != flags.inputs.end();
@@ -252,8 +295,9 @@ void confirm(const Global& global, const SubmitFlags& flags, const BatchSpec& sp
         "--max-cost USD");
   }
   Submission sum;
-  each_document(flags, spec,
-                [&](const Document& document) { count_document(sum, document, spec, config); });
+  each_document(flags, config, spec, [&](const Document& document, int route) {
+    count_document(sum, document, spec, route, config);
+  });
   if (sum.most_cost_pusd <= *config.confirm_pusd && !sum.is_unpriced) return;
   const std::string cost =
       sum.is_unpriced ? "an unknown amount" : "up to ~" + human_usd(sum.most_cost_pusd);
@@ -282,10 +326,17 @@ void check_same(const Batch& batch, const BatchSpec& wanted) {
 // `batch` may be older than the config: its own spec says which routes there are.
 void queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const Batch& batch,
                      Submission& sum) {
-  const BatchSpec spec = parse_batch_spec(batch.spec);
+  BatchSpec spec = parse_batch_spec(batch.spec);
+  std::size_t known_routes = spec.routes.size();
   std::vector<NewJob> jobs;
   std::size_t bytes = 0;
   const auto flush = [&] {
+    if (spec.routes.size() > known_routes) {
+      known_routes = spec.routes.size();
+      Transaction transaction(opened.db);
+      opened.queue.jobs().set_spec(batch.id, to_json_text(spec));
+      transaction.commit();
+    }
     const AddedCounts added = opened.queue.add_in_transaction(batch.id, jobs);
     sum.fresh += added.fresh;
     sum.changed += added.changed;
@@ -294,9 +345,8 @@ void queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const Batch&
     bytes = 0;
     nudge_worker(opened.store);
   };
-  each_document(flags, spec, [&](Document document) {
-    count_document(sum, document, spec, opened.config);
-    const int route = std::max(0, route_of(document, spec));
+  each_document(flags, opened.config, spec, [&](Document document, int route) {
+    count_document(sum, document, spec, route, opened.config);
     bytes += document.text.size();
     jobs.push_back(new_job(std::move(document), flags.priority, route));
     if (jobs.size() >= kJobsAtOnce || bytes >= kBytesAtOnce) flush();
@@ -325,19 +375,23 @@ void declare_submit_flags(CLI::App& command, SubmitFlags& flags) {
   command.add_option("--tenant", flags.tenant, "who it is for; tenants take turns");
   command.add_option("--limit", flags.limit, "at most so many documents");
   command.add_option("--input-format", flags.input_format, "text, markdown or jsonl");
+  command.add_option("--brake", flags.brake,
+                     "hold the batch when this share of its last 100 documents failed (50%, off)");
+  command.add_option("--regions", flags.regions, "documents stay in these regions: eu,apac");
   command.add_flag("--dry-run", flags.dry_run, "the estimate alone; nothing is queued");
   command.add_flag("--yes", flags.yes, "do not ask above [caps] confirm");
 }
 
 Submission submit(const Global& global, const SubmitFlags& flags) {
   const Config config = open_config(global);
-  const BatchSpec spec = spec_of(flags, config);
+  BatchSpec spec = spec_of(flags, config);
   const std::optional<std::int64_t> cap_pusd = cap_of(flags, config);
-  check_cap(spec, config, cap_pusd);
+  check_cap(spec, config, flags.tenant, cap_pusd);
   Submission sum;
   if (flags.dry_run) {
-    each_document(flags, spec,
-                  [&](const Document& document) { count_document(sum, document, spec, config); });
+    each_document(flags, config, spec, [&](const Document& document, int route) {
+      count_document(sum, document, spec, route, config);
+    });
     sum.fresh = sum.documents - sum.unreadable;
     print_estimate(global, sum, spec, config, cap_pusd);
     say(global, "nothing was queued or sent");

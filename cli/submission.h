@@ -30,6 +30,8 @@ struct SubmitFlags {
   std::string max_cost;
   std::string tenant = "default";
   std::string input_format;
+  std::string brake;
+  std::string regions;
   std::int64_t priority = 0;
   std::int64_t limit = 0;
   bool dry_run = false;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "llm/model.h"
+#include "tasks/routing.h"
 #include "worker/options.h"
 
 namespace docmill {
@@ -19,6 +20,7 @@ namespace docmill {
 // What [tasks.NAME] may change of a task; custom tasks come with their own prompts later.
 struct TaskSettings {
   std::optional<Chain> chain;
+  RoutePolicy routing;  // rules, and order = "cheapest"
   std::optional<std::int64_t> max_output_tokens;
 };
 

@@ -85,12 +85,12 @@ void read_defaults(TomlTable& table, Config& config) {
 void read_caps(TomlTable& table, Config& config) {
   config.batch_cap_pusd = table.usd_pusd("batch");
   config.confirm_pusd = table.usd_pusd("confirm");
-  table.no_effect("daily", table.usd_pusd("daily"));
+  CapOptions& caps = config.worker.caps;
+  caps.daily_pusd = table.usd_pusd("daily");
   if (std::optional<TomlTable> tenants = table.table("tenant")) {
     reject_dotted_names(*tenants, {});
     for (auto& [name, tenant] : tenants->named_tables()) {
-      tenant.no_effect("daily", tenant.usd_pusd("daily"));
-      tenant.no_effect("monthly", tenant.usd_pusd("monthly"));
+      caps.tenants[name] = {tenant.usd_pusd("daily"), tenant.usd_pusd("monthly")};
       tenant.reject_unknown_keys();
     }
   }

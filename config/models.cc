@@ -48,6 +48,21 @@ std::optional<ModelPrice> read_price(TomlTable& table) {
   return price;
 }
 
+// What the flex tier costs, where a reply says that it served the request.
+std::optional<ModelPrice> read_flex_price(TomlTable& table, const Model& model) {
+  const std::optional<std::int64_t> input_pusd = table.price_pusd("flex_input");
+  const std::optional<std::int64_t> output_pusd = table.price_pusd("flex_output");
+  const std::optional<std::int64_t> cached_pusd = table.price_pusd("flex_cached_input");
+  if (!input_pusd && !output_pusd && !cached_pusd) return std::nullopt;
+  if (!input_pusd || !output_pusd || !model.price) {
+    table.fail(input_pusd ? "flex_input" : "flex_output",
+               fmt::format("{}: a flex price needs \"flex_input\" and \"flex_output\" beside "
+                           "\"input\" and \"output\"",
+                           table.title()));
+  }
+  return ModelPrice{*input_pusd, cached_pusd.value_or(*input_pusd), *input_pusd, *output_pusd};
+}
+
 // A price is whole or absent; half a price would show as a cost that nobody was billed.
 void check_price_is_whole(const TomlTable& table) {
   if (table.has("input") && table.has("output")) return;
@@ -82,22 +97,18 @@ JsonMode read_json_mode(TomlTable& table) {
 }
 
 void read_limits(TomlTable& table, Model& model) {
-  model.requests_per_minute = table.number("requests_per_minute", 0.001, 1e6);
+  model.per_minute = read_rates(table);
   if (const std::optional<std::int64_t> in_flight = table.whole("in_flight", 1, 10'000)) {
     model.in_flight = static_cast<int>(*in_flight);
   }
-  for (const char* key :
-       {"tokens_per_minute", "input_tokens_per_minute", "output_tokens_per_minute"}) {
-    table.no_effect(key, table.number(key, 1, 1e12));
-  }
 }
 
-void read_keys_without_effect(TomlTable& table) {
-  table.no_effect<bool>("stream", table.flag("stream"), false);
-  table.no_effect<bool>("unbounded_reasoning", table.flag("unbounded_reasoning"), false);
+void read_ways(TomlTable& table, Model& model) {
+  model.stream = table.flag("stream").value_or(false);
+  model.unbounded_reasoning = table.flag("unbounded_reasoning").value_or(false);
+  model.service_tier = table.text("service_tier").value_or("");
+  model.pin = table.text("pin").value_or("");
   table.no_effect("tokenizer", table.text("tokenizer"));
-  table.no_effect("service_tier", table.text("service_tier"));
-  table.no_effect("pin", table.text("pin"));
 }
 
 void check_provider(const TomlTable& table, const Model& model, const Providers& providers) {
@@ -114,6 +125,7 @@ Model read_model(const std::string& key, TomlTable& table, const Providers& prov
   model.provider = table.text("provider").value_or("");
   model.name = table.text("name").value_or(key);
   model.price = read_price(table);
+  model.flex_price = read_flex_price(table, model);
   read_sizes(table, model);
   model.temperature = table.number("temperature", 0, 2);
   model.json = read_json_mode(table);
@@ -121,7 +133,7 @@ Model read_model(const std::string& key, TomlTable& table, const Providers& prov
                                .value_or(model.max_tokens_field);
   model.extra_body = read_extra_body(table);
   read_limits(table, model);
-  read_keys_without_effect(table);
+  read_ways(table, model);
   table.reject_unknown_keys();
   check_price_is_whole(table);
   check_provider(table, model, providers);
@@ -130,10 +142,25 @@ Model read_model(const std::string& key, TomlTable& table, const Providers& prov
 
 }  // namespace
 
+Rates read_rates(TomlTable& table) {
+  Rates rates;
+  rates.requests = table.number("requests_per_minute", 0.001, 1e6);
+  rates.tokens = table.number("tokens_per_minute", 1, 1e12);
+  rates.input_tokens = table.number("input_tokens_per_minute", 1, 1e12);
+  rates.output_tokens = table.number("output_tokens_per_minute", 1, 1e12);
+  return rates;
+}
+
 std::string read_extra_body(TomlTable& model) {
   // What docmill itself puts into a request; another value would break the ledger or the cap.
-  static const std::set<std::string> kOurs = {
-      "model", "messages", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens"};
+  static const std::set<std::string> kOurs = {"model",
+                                              "messages",
+                                              "stream",
+                                              "stream_options",
+                                              "n",
+                                              "max_tokens",
+                                              "max_completion_tokens",
+                                              "service_tier"};
   const std::optional<TomlTable> table = model.table("extra_body");
   if (!table || table->toml().empty()) return "";
   for (const auto& [key, value] : table->toml()) {

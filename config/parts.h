@@ -34,6 +34,9 @@ std::vector<std::string> names_of(const Map& map) {
   return names;
 }
 
+// Requests and tokens a minute, of a provider or a model.
+Rates read_rates(TomlTable& table);
+
 // extra_body as JSON text; empty for an empty table.
 std::string read_extra_body(TomlTable& model);
 

@@ -164,14 +164,10 @@ void read_route_to_it(TomlTable& table, Provider& provider) {
 }
 
 void read_limits(TomlTable& table, Provider& provider) {
-  provider.requests_per_minute = table.number("requests_per_minute", 0.001, 1e6);
+  provider.per_minute = read_rates(table);
   provider.burst_seconds = table.number("burst", 0.001, 3600).value_or(provider.burst_seconds);
   provider.in_flight =
       static_cast<int>(table.whole("in_flight", 1, 10'000).value_or(provider.in_flight));
-  for (const char* key :
-       {"tokens_per_minute", "input_tokens_per_minute", "output_tokens_per_minute"}) {
-    table.no_effect(key, table.number(key, 1, 1e12));
-  }
 }
 
 // A timer that the user gave may not outlast the deadline; a default one shrinks to it.

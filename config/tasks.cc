@@ -19,8 +19,8 @@ const std::vector<std::string>& built_in_tasks() {
 }
 
 // A model's key, or a table with the key and its limits.
-std::string read_link(const toml::node& node, const TomlTable& table) {
-  if (const auto* text = node.as_string()) return text->get();
+Link read_link(const toml::node& node, const TomlTable& table) {
+  if (const auto* text = node.as_string()) return Link(text->get());
   const std::uint32_t line = node.source().begin.line;
   const auto* link = node.as_table();
   if (link == nullptr) {
@@ -30,34 +30,42 @@ std::string read_link(const toml::node& node, const TomlTable& table) {
   }
   TomlTable entry(*link, "an entry of \"chain\"", line, table.file());
   const std::optional<std::string> model = entry.text("model");
-  entry.no_effect("max_latency", entry.duration_ms("max_latency", "1ms", "7d"));
-  entry.no_effect("max_wait", entry.duration_ms("max_wait", "1ms", "7d"));
+  const std::optional<std::int64_t> max_latency_ms = entry.duration_ms("max_latency", "1ms", "7d");
+  const std::optional<std::int64_t> max_wait_ms = entry.duration_ms("max_wait", "1ms", "7d");
   entry.reject_unknown_keys();
   if (!model) entry.fail("an entry of \"chain\" needs model = \"NAME\"");
-  return *model;
+  Link named(*model);
+  named.max_latency_ms = max_latency_ms;
+  named.max_wait_ms = max_wait_ms;
+  return named;
 }
 
-void read_rule(TomlTable& rule, const std::map<std::string, Chain>& routes) {
-  const toml::node* matches = rule.node("matches");
+Rule read_rule(TomlTable& table, const std::map<std::string, Chain>& routes) {
+  Rule rule;
+  const toml::node* matches = table.node("matches");
   if (matches != nullptr && matches->is_string()) {
-    rule.text("matches");
+    rule.matches.push_back(table.text("matches").value_or(""));
   } else {
-    rule.texts("matches");
+    rule.matches = table.texts("matches").value_or(rule.matches);
   }
-  rule.whole("over_tokens", 0, 1'000'000'000);
-  rule.whole("over_chars", 0, 1'000'000'000);
-  const std::optional<std::string> route = rule.text("route");
-  rule.reject_unknown_keys();
-  if (!route) rule.fail("an entry of \"rules\" needs route = \"NAME\"");
+  for (std::string& word : rule.matches) word = lower_ascii(word);
+  rule.over_tokens = table.whole("over_tokens", 0, 1'000'000'000);
+  rule.over_chars = table.whole("over_chars", 0, 1'000'000'000);
+  const std::optional<std::string> route = table.text("route");
+  table.reject_unknown_keys();
+  if (!route) table.fail("an entry of \"rules\" needs route = \"NAME\"");
   if (routes.count(*route) == 0) {
-    rule.fail("route", unknown_name("route", *route, names_of(routes)));
+    table.fail("route", unknown_name("route", *route, names_of(routes)));
   }
+  rule.route = *route;
+  return rule;
 }
 
-void read_rules(TomlTable& task, const std::map<std::string, Chain>& routes) {
-  std::vector<TomlTable> rules = task.tables("rules");
-  for (TomlTable& rule : rules) read_rule(rule, routes);
-  task.no_effect("rules", rules.empty() ? std::nullopt : std::optional(rules.size()));
+std::vector<Rule> read_rules(TomlTable& task, const std::map<std::string, Chain>& routes) {
+  std::vector<Rule> rules;
+  std::vector<TomlTable> tables = task.tables("rules");
+  for (TomlTable& table : tables) rules.push_back(read_rule(table, routes));
+  return rules;
 }
 
 // Keys of the user's own tasks, which this version checks and does not run.
@@ -78,8 +86,8 @@ TaskSettings read_task(const std::string& name, TomlTable& table, const Config& 
   Chain chain = read_chain(table, config.models);
   if (!chain.empty()) settings.chain = std::move(chain);
   settings.max_output_tokens = table.whole("max_output_tokens", 1, 100'000'000);
-  read_rules(table, config.routes);
-  table.no_effect<std::string>("order", table.one_of("order", {"listed", "cheapest"}), "listed");
+  settings.routing.rules = read_rules(table, config.routes);
+  settings.routing.cheapest_first = table.one_of("order", {"listed", "cheapest"}) == "cheapest";
   read_own_prompts(table);
   table.reject_unknown_keys();
   const std::vector<std::string>& built_in = built_in_tasks();
@@ -113,15 +121,16 @@ Chain read_chain(TomlTable& table, const Models& models) {
                                     kLongestChain));
   }
   for (const toml::node& node : *array) {
-    const std::string model = read_link(node, table);
+    Link link = read_link(node, table);
     const std::uint32_t line = node.source().begin.line;
-    if (models.count(model) == 0) {
-      table.file().fail(line, unknown_name("model", model, names_of(models)));
+    if (models.count(link.model) == 0) {
+      table.file().fail(line, unknown_name("model", link.model, names_of(models)));
     }
-    if (std::find(chain.begin(), chain.end(), model) != chain.end()) {
-      table.file().fail(line, fmt::format("\"{}\" is in this chain twice", model));
+    const auto is_same = [&](const Link& other) { return other.model == link.model; };
+    if (std::any_of(chain.begin(), chain.end(), is_same)) {
+      table.file().fail(line, fmt::format("\"{}\" is in this chain twice", link.model));
     }
-    chain.push_back(model);
+    chain.push_back(std::move(link));
   }
   return chain;
 }

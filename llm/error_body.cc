@@ -16,6 +16,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMaxWordsBytes = 400;
+// A daily limit is asked again so often, when nothing says when it ends.
+constexpr std::int64_t kDailyLimitWaitMs = 900'000;
 
 std::string one_line(std::string_view text) {
   return printable_line(utf8_prefix(trimmed(text), kMaxWordsBytes));
@@ -62,6 +64,7 @@ void read_error_object(const json& error, ErrorBody& out) {
   out.type = word_at(error, "type");
   if (out.type.empty()) out.type = word_at(error, "status");  // Gemini
   out.code = word_at(error, "code");
+  out.parameter = word_at(error, "param");
   const auto code = error.find("code");
   if (code != error.end() && code->is_number_integer()) {
     const auto number = code->get<std::int64_t>();
@@ -138,7 +141,8 @@ bool is_parameter(const Words& words) {
   static constexpr std::array kCodes = {"unsupported_parameter", "unsupported_value",
                                         "unknown_parameter"};
   static constexpr std::array kMessages = {"max_completion_tokens", "unrecognized request argument",
-                                           "only the default"};
+                                           "only the default", "extra inputs are not permitted",
+                                           "extra_forbidden"};
   return holds_any(words.code, kCodes) || holds_any(words.message, kMessages);
 }
 
@@ -171,6 +175,13 @@ Outcome outcome_of_429(const Words& words) {
   if (is_money(words)) return made(Ending::provider_down, "out_of_money");
   const auto limit = number_after(words.message, "limit ");
   const auto requested = number_after(words.message, "requested ");
+  // "per day": minutes will not do. The provider's own word on the time goes before ours.
+  if (words.message.find("per day") != std::string::npos ||
+      words.code.find("perday") != std::string::npos) {
+    Outcome outcome = made(Ending::rate_limited, "rate_limited");
+    outcome.retry_after_ms = kDailyLimitWaitMs;
+    return outcome;
+  }
   const bool never_fits = limit && requested && *requested > *limit;
   if (never_fits || words.message.find("request too large") != std::string::npos) {
     return made(Ending::too_long, "too_long");
@@ -279,6 +290,25 @@ ErrorBody read_error_body(const std::string& body) {
   }
   if (out.message.empty()) out.message = one_line(body);
   return out;
+}
+
+int status_of(const ErrorBody& error) {
+  if (error.status >= 400) return error.status;
+  struct Type {
+    std::string_view word;
+    int status;
+  };
+  static constexpr Type kTypes[] = {
+      {"overloaded", 529},           {"rate_limit", 429},     {"insufficient_quota", 429},
+      {"authentication_error", 401}, {"billing_error", 402},  {"permission_error", 403},
+      {"not_found_error", 404},      {"timeout_error", 504},  {"request_too_large", 413},
+      {"context_length", 400},       {"content_filter", 400}, {"invalid_request", 400},
+  };
+  const std::string words = lower_ascii(error.code + " " + error.type);
+  for (const Type& type : kTypes) {
+    if (words.find(type.word) != std::string::npos) return type.status;
+  }
+  return 500;
 }
 
 Outcome outcome_of_status(int status, const ErrorBody& error, bool bills_errors) {

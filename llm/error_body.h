@@ -19,6 +19,7 @@ struct ErrorBody {
   std::string code;     // error.code as text, when it is a word
   std::string type;
   std::string reason;                          // OpenRouter's metadata.reason
+  std::string parameter;                       // error.param
   bool is_about_text = false;                  // a guardrail says what it found in the text
   int status = 0;                              // error.code, when it is a number
   std::optional<std::int64_t> retry_after_ms;  // "try again in 4.2s", Gemini's retryDelay
@@ -26,8 +27,11 @@ struct ErrorBody {
 
 ErrorBody read_error_body(const std::string& body);
 
-// The outcome of a reply with this status (400 and above, or 3xx). Says nothing about
-// retry_after_ms.
+// The status that an error without one of its own stands for: by its number, else by its type.
+int status_of(const ErrorBody& error);
+
+// The outcome of a reply with this status (400 and above, or 3xx). Of retry_after_ms it says only
+// what a limit per day needs.
 Outcome outcome_of_status(int status, const ErrorBody& error, bool bills_errors);
 
 // "4.2s", "120ms", "6m0s", "1h2m3s", and what may follow it; nothing when it is no such duration.

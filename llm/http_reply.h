@@ -3,8 +3,11 @@
 // What came back for one request, before anybody has looked into it.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "llm/stream.h"
 
 namespace docmill {
 
@@ -16,6 +19,7 @@ enum class Exchange {
   first_byte_timeout,  // sent; no payload came
   stalled,             // payload began and stopped; keep-alives are not payload
   deadline,            // the absolute one
+  too_slow,            // the link's max_latency
   cut,                 // the connection was lost before the reply was whole
   resend_stopped,      // libcurl wanted to send the request again by itself, and was not let
   oversize,            // the reply passed the limit
@@ -34,6 +38,7 @@ struct HttpReply {
   int status = 0;      // 0: no status line came
   std::vector<Header> headers;
   std::string body;
+  std::optional<StreamedReply> streamed;  // in place of the body, when it came as a stream
   std::int64_t received_at_ms = 0;
   std::int64_t first_byte_ms = -1;  // since sending; -1: none came
   std::int64_t total_ms = 0;        // since sending

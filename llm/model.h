@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "store/price.h"
@@ -14,6 +15,15 @@ namespace docmill {
 
 enum class Dialect { openai, anthropic };
 enum class Auth { bearer, api_key };
+
+// What may be sent a minute; absent: no limit but what replies teach. `tokens` counts both ways,
+// for providers that do; a reserved answer counts with its whole output limit until it is there.
+struct Rates {
+  std::optional<double> requests;
+  std::optional<double> tokens;
+  std::optional<double> input_tokens;
+  std::optional<double> output_tokens;
+};
 
 struct Provider {
   std::string name;
@@ -25,11 +35,12 @@ struct Provider {
   Auth auth = Auth::bearer;
   std::map<std::string, std::string> headers;
   std::map<std::string, std::string> query;
-  std::optional<double> requests_per_minute;  // absent: no limit
-  double burst_seconds = 2.0;                 // seconds' worth of the rate that may go at once
+  Rates per_minute;
+  double burst_seconds = 2.0;  // seconds' worth of a rate that may go at once
   int in_flight = 100;
   std::int64_t connect_timeout_ms = 10'000;
-  std::optional<std::int64_t> first_byte_timeout_ms;  // absent: the deadline
+  // Absent: two minutes for a streamed answer (the first delta comes soon), else the deadline.
+  std::optional<std::int64_t> first_byte_timeout_ms;
   std::int64_t progress_timeout_ms = 60'000;
   std::int64_t deadline_ms = 600'000;
   std::string region;
@@ -42,24 +53,49 @@ struct Provider {
 enum class JsonMode { schema, object, none };
 
 struct Model {
-  std::string key;                  // as config, chains and reports name it
-  std::string provider;             // a Provider's name
-  std::string name;                 // what the provider calls it
-  std::optional<ModelPrice> price;  // absent: unpriced
+  std::string key;                       // as config, chains and reports name it
+  std::string provider;                  // a Provider's name
+  std::string name;                      // what the provider calls it
+  std::optional<ModelPrice> price;       // absent: unpriced
+  std::optional<ModelPrice> flex_price;  // of the flex tier; absent: the same
   std::int64_t context_tokens = 131'072;
   std::int64_t max_output_tokens = 8'192;
   std::optional<double> temperature;  // absent: not sent
   JsonMode json = JsonMode::object;
   std::string max_tokens_field = "max_tokens";
   std::string extra_body;  // a JSON object's text that is merged into the request; empty: none
-  std::optional<double> requests_per_minute;
+  bool stream = false;
+  bool unbounded_reasoning = false;  // its output limit does not bound what it bills
+  std::string service_tier;          // asked for; "flex": billed at flex_price if that is returned
+  std::string pin;                   // the model that must be returned; empty: any
+  Rates per_minute;
   std::optional<int> in_flight;
 };
+
+// How a request to a model is written. It begins as the config says; a reply that refuses one of
+// these teaches the other form, for the worker's life.
+struct Form {
+  std::string max_tokens_field;
+  bool has_temperature = false;
+  JsonMode json = JsonMode::object;
+  bool stream = false;
+  bool operator==(const Form&) const = default;
+};
+
+Form form_of(const Model& model);
 
 using Providers = std::map<std::string, Provider>;
 using Models = std::map<std::string, Model>;
 
-// The models of a chain, in order, by key.
-using Chain = std::vector<std::string>;
+// One place of a chain: a model by its key, and when to leave it for the next.
+struct Link {
+  Link(std::string model_key) : model(std::move(model_key)) {}  // NOLINT: a key is a plain link
+  Link(const char* model_key) : model(model_key) {}             // NOLINT
+  std::string model;
+  std::optional<std::int64_t> max_latency_ms;  // an attempt that takes longer is cut
+  std::optional<std::int64_t> max_wait_ms;     // its lane is this far behind: the next model
+  bool operator==(const Link&) const = default;
+};
+using Chain = std::vector<Link>;
 
 }  // namespace docmill

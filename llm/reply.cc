@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -9,6 +10,7 @@
 #include "base/text.h"
 #include "llm/error_body.h"
 #include "llm/json_text.h"
+#include "llm/request.h"
 #include "llm/usage.h"
 
 namespace docmill {
@@ -45,6 +47,8 @@ ExchangeRule rule_of(Exchange exchange) {
       return {Ending::cut, "stalled", "the answer began and then stopped"};
     case Exchange::deadline:
       return {Ending::cut, "deadline", "not answered before the deadline"};
+    case Exchange::too_slow:
+      return {Ending::too_slow, "max_latency", "not answered within the chain's max_latency"};
     case Exchange::cut:
       return {Ending::cut, "cut", "connection lost before the answer was whole"};
     case Exchange::resend_stopped:
@@ -90,13 +94,33 @@ Finish finish_of(const std::string& reason) {
   return Finish::other;
 }
 
-void judge_answer(DecodedReply& decoded, bool has_refusal) {
-  const std::string said = printable_line(utf8_prefix(decoded.finish_reason, 40));
+// What else a reply holds beside its text.
+struct Aside {
+  bool has_refusal = false;
+  std::size_t reasoning_bytes = 0;
+};
+
+// Raising the limit helps, splitting the document does not.
+bool is_overthought(const DecodedReply& decoded, const Aside& aside) {
+  if (decoded.usage && decoded.usage->reasoning_tokens > 0) {
+    return decoded.usage->reasoning_tokens > decoded.usage->output_tokens / 2;
+  }
+  return aside.reasoning_bytes > decoded.text.size();
+}
+
+void judge_answer(DecodedReply& decoded, const Aside& aside) {
+  const bool has_refusal = aside.has_refusal;
+  std::string said = printable_line(utf8_prefix(decoded.finish_reason, 40));
+  if (said.empty()) said = "none";
   switch (has_refusal ? Finish::refused : finish_of(decoded.finish_reason)) {
     case Finish::refused:
       return set_outcome(decoded, Ending::refused, "refused",
                          "the model refused (finish_reason " + said + ")");
     case Finish::truncated:
+      if (is_overthought(decoded, aside)) {
+        return set_outcome(decoded, Ending::overthought, "reasoning_exhausted",
+                           "reasoning took most of the output limit");
+      }
       return set_outcome(decoded, Ending::truncated, "truncated",
                          "the answer was cut off by its length limit");
     case Finish::other:
@@ -121,15 +145,17 @@ void decode_openai(const json& body, DecodedReply& decoded) {
   }
   const json& choice = choices->front();
   decoded.finish_reason = word_at(choice, "finish_reason");
-  bool has_refusal = false;
+  Aside aside;
   const auto message = choice.find("message");
   if (message != choice.end() && message->is_object()) {
     if (const auto content = message->find("content"); content != message->end()) {
       decoded.text = text_of(*content);
     }
-    has_refusal = !word_at(*message, "refusal").empty();
+    aside.has_refusal = !word_at(*message, "refusal").empty();
+    aside.reasoning_bytes = std::max(word_at(*message, "reasoning_content").size(),
+                                     word_at(*message, "reasoning").size());
   }
-  judge_answer(decoded, has_refusal);
+  judge_answer(decoded, aside);
 }
 
 void decode_anthropic(const json& body, DecodedReply& decoded) {
@@ -137,7 +163,48 @@ void decode_anthropic(const json& body, DecodedReply& decoded) {
   if (const auto content = body.find("content"); content != body.end()) {
     decoded.text = text_of(*content);
   }
-  judge_answer(decoded, false);
+  judge_answer(decoded, {});
+}
+
+// An error inside of a reply whose status was 200.
+void set_late_error(const std::string& body, DecodedReply& decoded) {
+  const ErrorBody said = read_error_body(body);
+  decoded.outcome = outcome_of_status(status_of(said), said, true);
+  if (said.retry_after_ms) decoded.outcome.retry_after_ms = said.retry_after_ms;
+}
+
+std::string model_word(const std::string& word) {
+  return printable_line(utf8_prefix(word, 200));
+}
+
+void decode_stream(const HttpReply& reply, const Provider& provider, DecodedReply& decoded) {
+  const StreamedReply& streamed = *reply.streamed;
+  decoded.text = streamed.text;
+  decoded.finish_reason = streamed.finish_reason;
+  decoded.model_returned = model_word(streamed.model);
+  decoded.service_tier = model_word(streamed.service_tier);
+  // After [DONE] nothing can be missing, however the connection ends.
+  const bool is_whole = reply.exchange == Exchange::complete || streamed.is_ended;
+  if (is_whole && streamed.has_final_usage) {
+    const auto usage = parse_json(streamed.usage_json);
+    if (usage) decoded.usage = read_usage(json{{"usage", *usage}}, provider);
+    decoded.usage_json = streamed.usage_json;
+  }
+  if (!streamed.error_json.empty()) {
+    decoded.text.clear();
+    set_late_error(streamed.error_json, decoded);
+  } else if (!is_whole) {
+    const ExchangeRule rule = rule_of(reply.exchange);
+    decoded.text.clear();
+    set_outcome(decoded, rule.ending, rule.error_class, rule.message);
+  } else if (streamed.is_malformed) {
+    decoded.text.clear();
+    set_outcome(decoded, Ending::bad_reply, "not_json", "an event of the stream is not JSON");
+  } else {
+    judge_answer(decoded,
+                 {streamed.has_refusal, static_cast<std::size_t>(streamed.reasoning_bytes)});
+  }
+  decoded.outcome.may_be_billed = !decoded.usage;
 }
 
 void decode_success(const HttpReply& reply, const Provider& provider, DecodedReply& decoded) {
@@ -150,16 +217,15 @@ void decode_success(const HttpReply& reply, const Provider& provider, DecodedRep
     decoded.outcome.may_be_billed = true;
     return;
   }
-  decoded.model_returned = printable_line(utf8_prefix(word_at(*body, "model"), 200));
+  decoded.model_returned = model_word(word_at(*body, "model"));
+  decoded.service_tier = model_word(word_at(*body, "service_tier"));
   decoded.usage = read_usage(*body, provider);
   if (const auto usage = body->find("usage"); usage != body->end() && usage->is_object()) {
     decoded.usage_json = to_text(*usage);
   }
   const auto error = body->find("error");
   if (error != body->end() && !error->is_null()) {
-    const ErrorBody said = read_error_body(reply.body);
-    decoded.outcome = outcome_of_status(said.status >= 400 ? said.status : 500, said, true);
-    decoded.outcome.retry_after_ms = said.retry_after_ms;
+    set_late_error(reply.body, decoded);
   } else if (provider.dialect == Dialect::openai) {
     decode_openai(*body, decoded);
   } else {
@@ -171,7 +237,11 @@ void decode_success(const HttpReply& reply, const Provider& provider, DecodedRep
 void decode_failure(const HttpReply& reply, const Provider& provider, DecodedReply& decoded) {
   const ErrorBody error = read_error_body(reply.body);
   decoded.outcome = outcome_of_status(reply.status, error, provider.bills_errors);
-  decoded.outcome.retry_after_ms = error.retry_after_ms;
+  if (error.retry_after_ms) decoded.outcome.retry_after_ms = error.retry_after_ms;
+  decoded.outcome.no_retry = reply.header("x-should-retry") == "false";
+  if (decoded.outcome.error_class == "unsupported_parameter") {
+    decoded.refused_parameter = lower_ascii(error.parameter + " " + error.message);
+  }
   // An error that says what it used is billed for that.
   const auto body = parse_json(reply.body);
   if (!body || !body->is_object()) return;
@@ -216,7 +286,9 @@ DecodedReply decode_reply(const HttpReply& reply, const Provider& provider) {
   DecodedReply decoded;
   decoded.request_id = request_id_of(reply);
   decoded.provider_ms = provider_time_ms(reply);
-  if (reply.exchange != Exchange::complete) {
+  if (reply.streamed) {
+    decode_stream(reply, provider, decoded);
+  } else if (reply.exchange != Exchange::complete) {
     const ExchangeRule rule = rule_of(reply.exchange);
     set_outcome(decoded, rule.ending, rule.error_class, rule.message);
     if (!reply.detail.empty()) decoded.outcome.error_message += " (" + reply.detail + ")";
@@ -238,6 +310,26 @@ DecodedReply decode_reply(const HttpReply& reply, const Provider& provider) {
   return decoded;
 }
 
+void check_pin(DecodedReply& decoded, const Model& model) {
+  if (decoded.outcome.ending != Ending::answered || model.pin.empty()) return;
+  if (decoded.model_returned == model.pin) return;
+  const std::string who =
+      decoded.model_returned.empty() ? "an unnamed model" : decoded.model_returned;
+  set_outcome(decoded, Ending::model_changed, "model_changed",
+              who + " answered, and " + model.pin + " is pinned");
+}
+
+std::string estimated_usage_json(const HttpReply& reply, std::int64_t input_tokens) {
+  if (!reply.streamed || reply.streamed->text.size() + reply.streamed->reasoning_bytes == 0) {
+    return {};
+  }
+  // Reasoning is not kept, so its tokens are counted as those of Latin text.
+  const std::int64_t output_tokens =
+      estimated_tokens(reply.streamed->text) + reply.streamed->reasoning_bytes * 3 / 10;
+  return to_text(
+      {{"estimated", true}, {"prompt_tokens", input_tokens}, {"completion_tokens", output_tokens}});
+}
+
 Settlement settlement_of(const DecodedReply& decoded, const HttpReply& reply,
                          const std::optional<PriceRow>& price) {
   Settlement settlement;
@@ -247,6 +339,7 @@ Settlement settlement_of(const DecodedReply& decoded, const HttpReply& reply,
   if (reply.status != 0) settlement.http_status = reply.status;
   settlement.provider_request_id = decoded.request_id;
   settlement.model_returned = decoded.model_returned;
+  settlement.service_tier = decoded.service_tier;
   settlement.finish_reason = printable_line(utf8_prefix(decoded.finish_reason, 40));
   settlement.usage = decoded.usage;
   settlement.usage_json = decoded.usage_json;
@@ -256,7 +349,7 @@ Settlement settlement_of(const DecodedReply& decoded, const HttpReply& reply,
   if (decoded.usage && price) {
     settlement.cost_basis = "usage";
     settlement.price = price->id;
-    settlement.cost_pusd = cost_pusd(*decoded.usage, price->price);
+    settlement.cost_pusd = cost_pusd(*decoded.usage, price->for_tier(decoded.service_tier));
   } else if (decoded.usage) {
     settlement.cost_basis = "unpriced";
   } else if (decoded.outcome.may_be_billed) {

@@ -22,13 +22,22 @@ struct DecodedReply {
   std::string text;           // the answer; empty unless answered, refused or truncated
   std::string finish_reason;  // as the provider said it
   std::string model_returned;
+  std::string service_tier;  // that served it, as the reply says; empty: it does not
   std::string request_id;
   std::optional<Usage> usage;
   std::string usage_json;  // as it came
   std::optional<std::int64_t> provider_ms;
+  std::string refused_parameter;  // what a refusal of a parameter says, lower case; else empty
 };
 
 DecodedReply decode_reply(const HttpReply& reply, const Provider& provider);
+
+// An answer by another model than the one that is pinned is none.
+void check_pin(DecodedReply& decoded, const Model& model);
+
+// A streamed answer that was cut: about what was used until then, marked as an estimate, for
+// usage_json. Nothing when no part of an answer had come.
+std::string estimated_usage_json(const HttpReply& reply, std::int64_t input_tokens);
 
 // What the ledger keeps of it. Cost comes from usage and the price alone: usage without a price is
 // unpriced, a reply that may have been billed without usage is unknown, the rest is zero.

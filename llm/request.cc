@@ -17,9 +17,9 @@ using nlohmann::ordered_json;
 // 3 more (measured on recorded traffic); twice that is a bound.
 constexpr std::int64_t kOverheadTokens = 24;
 
-void add_json_mode(ordered_json& body, const ChatRequest& request, const Model& model) {
-  if (request.json_schema.empty() || model.json == JsonMode::none) return;
-  if (model.json == JsonMode::object) {
+void add_json_mode(ordered_json& body, const ChatRequest& request, const Form& form) {
+  if (request.json_schema.empty() || form.json == JsonMode::none) return;
+  if (form.json == JsonMode::object) {
     body["response_format"] = {{"type", "json_object"}};
     return;
   }
@@ -35,7 +35,8 @@ void merge_extra(ordered_json& body, const Model& model) {
   for (const auto& [key, value] : extra.items()) body[key] = value;
 }
 
-ordered_json openai_body(const ChatRequest& request, const Model& model, std::int64_t max_output) {
+ordered_json openai_body(const ChatRequest& request, const Model& model, const Form& form,
+                         std::int64_t max_output) {
   ordered_json body;
   body["model"] = model.name;
   ordered_json messages = ordered_json::array();
@@ -44,22 +45,29 @@ ordered_json openai_body(const ChatRequest& request, const Model& model, std::in
   }
   messages.push_back({{"role", "user"}, {"content", request.user}});
   body["messages"] = std::move(messages);
-  body[model.max_tokens_field] = max_output;
-  if (model.temperature) body["temperature"] = *model.temperature;
-  add_json_mode(body, request, model);
+  body[form.max_tokens_field] = max_output;
+  if (form.has_temperature) body["temperature"] = *model.temperature;
+  if (form.stream) {
+    body["stream"] = true;
+    body["stream_options"] = {{"include_usage", true}};  // else it ends without usage
+  }
+  if (!model.service_tier.empty()) body["service_tier"] = model.service_tier;
+  add_json_mode(body, request, form);
   merge_extra(body, model);
   return body;
 }
 
-ordered_json anthropic_body(const ChatRequest& request, const Model& model,
+ordered_json anthropic_body(const ChatRequest& request, const Model& model, const Form& form,
                             std::int64_t max_output) {
   ordered_json body;
   body["model"] = model.name;
   body["max_tokens"] = max_output;
   if (!request.system.empty()) body["system"] = request.system;
   body["messages"] = ordered_json::array({{{"role", "user"}, {"content", request.user}}});
-  if (model.temperature) body["temperature"] = *model.temperature;
-  if (!request.json_schema.empty() && model.json == JsonMode::schema) {
+  if (form.has_temperature) body["temperature"] = *model.temperature;
+  if (form.stream) body["stream"] = true;
+  if (!model.service_tier.empty()) body["service_tier"] = model.service_tier;
+  if (!request.json_schema.empty() && form.json == JsonMode::schema) {
     body["output_config"] = {
         {"format",
          {{"type", "json_schema"}, {"schema", ordered_json::parse(request.json_schema)}}}};
@@ -75,12 +83,13 @@ bool is_cjk(std::uint32_t c) {
 
 }  // namespace
 
-EncodedRequest encode_request(const ChatRequest& request, const Model& model, Dialect dialect) {
+EncodedRequest encode_request(const ChatRequest& request, const Model& model, const Form& form,
+                              Dialect dialect) {
   EncodedRequest encoded;
   encoded.max_output_tokens = std::min(request.max_output_tokens, model.max_output_tokens);
   const ordered_json body = dialect == Dialect::openai
-                                ? openai_body(request, model, encoded.max_output_tokens)
-                                : anthropic_body(request, model, encoded.max_output_tokens);
+                                ? openai_body(request, model, form, encoded.max_output_tokens)
+                                : anthropic_body(request, model, form, encoded.max_output_tokens);
   encoded.path = dialect == Dialect::openai ? "/chat/completions" : "/messages";
   encoded.body = body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
   encoded.max_input_tokens = static_cast<std::int64_t>(encoded.body.size()) + kOverheadTokens;

@@ -24,8 +24,9 @@ struct EncodedRequest {
   std::int64_t max_output_tokens = 0;  // the request's, within the model's
 };
 
-// The same request and model give the same bytes.
-EncodedRequest encode_request(const ChatRequest& request, const Model& model, Dialect dialect);
+// The same request, model and form give the same bytes.
+EncodedRequest encode_request(const ChatRequest& request, const Model& model, const Form& form,
+                              Dialect dialect);
 
 // Tokens of a text by its scripts, for estimates and for "does it fit": never for cost.
 std::int64_t estimated_tokens(std::string_view text);

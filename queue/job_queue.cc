@@ -47,10 +47,11 @@ JobChange change_for(const Claim& claim, const Outcome& outcome, const Decision&
     case Move::retry:
       change.state = "waiting";
       change.run_at_ms = decision.run_at_ms;
+      if (decision.raises_limit) change.raised_output_tokens = claim.onward.raised_output_tokens;
       break;
     case Move::fall_back:
       change.state = "ready";
-      change.position = claim.job.position + 1;
+      change.position = decision.position;
       change.tries = 0;
       change.unsure = 0;
       break;
@@ -116,7 +117,7 @@ int JobQueue::promote_due() {
 }
 
 std::optional<Claim> JobQueue::claim(const Job& job, const ClaimTerms& terms) {
-  CHECK(terms.position >= job.position && terms.position < terms.chain_length);
+  CHECK(terms.position >= job.position && terms.position < terms.onward.chain_length);
   NewAttempt attempt;
   attempt.job = job.id;
   attempt.batch = job.batch;
@@ -131,7 +132,7 @@ std::optional<Claim> JobQueue::claim(const Job& job, const ClaimTerms& terms) {
   attempt.max_output_tokens = terms.max_output_tokens;
   if (terms.price) {
     attempt.ceiling_pusd =
-        ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens, terms.price->price);
+        ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens, *terms.price);
     attempt.ceiling_price = terms.price->id;
   }
   if (!jobs_.reserve(job.batch, attempt.ceiling_pusd.value_or(0))) return std::nullopt;
@@ -141,7 +142,8 @@ std::optional<Claim> JobQueue::claim(const Job& job, const ClaimTerms& terms) {
   if (terms.position != job.position) claim.job.tries = claim.job.unsure = 0;
   claim.job.position = terms.position;
   claim.attempt = ledger_.open(attempt);
-  claim.chain_length = terms.chain_length;
+  claim.opened_at_ms = attempt.opened_at_ms;
+  claim.onward = terms.onward;
   claim.ceiling_pusd = attempt.ceiling_pusd;
   CHECK(jobs_.set_running(job.id, claim.attempt));
   return claim;
@@ -156,7 +158,10 @@ Settled JobQueue::settle(const Claim& claim, const Outcome& outcome, const Settl
   }
   JobFacts facts;
   facts.chain_position = claim.job.position;
-  facts.chain_length = claim.chain_length;
+  facts.chain_length = claim.onward.chain_length;
+  facts.larger_position = claim.onward.larger_position;
+  facts.other_vendor_position = claim.onward.other_vendor_position;
+  facts.can_raise = claim.onward.raised_output_tokens.has_value();
   facts.tries = claim.job.tries;
   facts.unsure = claim.job.unsure;
   facts.requests = claim.job.requests - claim.job.requests_before;

@@ -25,12 +25,21 @@
 
 namespace docmill {
 
+// Where a job may go from the place on its chain that is asked.
+struct Onward {
+  int chain_length = 1;
+  std::optional<int> larger_position;                // the next with a larger context
+  std::optional<int> other_vendor_position;          // the next of another vendor
+  std::optional<std::int64_t> raised_output_tokens;  // if its answer is cut off; absent: no more
+};
+
 // The right to send one request for one job. `attempt` is the fence: whoever holds an older one
 // may still add to the ledger, and may no longer change the job.
 struct Claim {
   Job job;  // as it was when it was claimed; position is the one that is asked
   AttemptId attempt;
-  int chain_length = 1;
+  std::int64_t opened_at_ms = 0;
+  Onward onward;
   bool batch_has_cap = false;
   std::optional<std::int64_t> ceiling_pusd;
 };
@@ -38,7 +47,7 @@ struct Claim {
 // What a claim writes into the ledger.
 struct ClaimTerms {
   int position = 0;  // at or after the job's own: models that rest are passed over
-  int chain_length = 1;
+  Onward onward;
   WorkerId worker;
   std::string route;
   std::string provider;

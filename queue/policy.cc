@@ -18,8 +18,14 @@ bool is_last_model(const JobFacts& job) {
   return job.chain_position + 1 >= job.chain_length;
 }
 
-Move next_model_or(Move otherwise, const JobFacts& job) {
-  return is_last_model(job) ? otherwise : Move::fall_back;
+// The next model, or one further on that suits the failure better.
+void go_on_or(Move otherwise, const JobFacts& job, std::optional<int> better, Decision& decision) {
+  decision.move = is_last_model(job) ? otherwise : Move::fall_back;
+  decision.position = better.value_or(job.chain_position + 1);
+}
+
+void next_model_or(Move otherwise, const JobFacts& job, Decision& decision) {
+  go_on_or(otherwise, job, std::nullopt, decision);
 }
 
 Decision retry_or_next(const JobFacts& job, const Outcome& outcome, const Policy& policy,
@@ -27,14 +33,31 @@ Decision retry_or_next(const JobFacts& job, const Outcome& outcome, const Policy
   Decision decision;
   decision.counts_try = true;
   const bool spent = is_costly(outcome) ? job.unsure >= 1 : job.tries + 1 >= policy.max_tries;
-  if (spent) {
-    decision.move = next_model_or(Move::fail, job);
-    return decision;
-  }
   const std::int64_t asked_ms =
       std::min(outcome.retry_after_ms.value_or(0), policy.longest_retry_after_ms);
+  // 503 with a Retry-After: a word on the model, not on this request.
+  if (outcome.ending == Ending::overloaded && asked_ms > 0) {
+    decision.lane_rests_until_ms = now_ms + asked_ms;
+  }
+  if (spent || outcome.no_retry) {
+    next_model_or(Move::fail, job, decision);
+    return decision;
+  }
   decision.move = Move::retry;
   decision.run_at_ms = now_ms + std::max(asked_ms, backoff_ms(policy, job.tries, random));
+  return decision;
+}
+
+// The answer did not fit its limit: once more with a higher one, then another model.
+Decision longer_or_next(const JobFacts& job, std::int64_t now_ms) {
+  Decision decision;
+  if (job.can_raise) {
+    decision.move = Move::retry;
+    decision.run_at_ms = now_ms;
+    decision.raises_limit = true;
+    return decision;
+  }
+  next_model_or(Move::fail, job, decision);
   return decision;
 }
 
@@ -70,22 +93,35 @@ Decision decide_by_ending(const JobFacts& job, const Outcome& outcome, const Pol
     case Ending::bad_reply:
     case Ending::invalid_output:
       return retry_or_next(job, outcome, policy, now_ms, random);
+    case Ending::too_slow:
+      if (is_last_model(job)) return retry_or_next(job, outcome, policy, now_ms, random);
+      decision.counts_try = true;
+      next_model_or(Move::fail, job, decision);
+      return decision;
     case Ending::truncated:
+    case Ending::overthought:
+      return longer_or_next(job, now_ms);
     case Ending::refused:
+      go_on_or(Move::fail, job, job.other_vendor_position, decision);
+      return decision;
     case Ending::too_long:
-      decision.move = next_model_or(Move::fail, job);
+      go_on_or(Move::fail, job, job.larger_position, decision);
+      return decision;
+    case Ending::model_changed:
+      next_model_or(Move::fail, job, decision);
       return decision;
     case Ending::bad_request:
       decision.move = Move::fail;
       return decision;
     case Ending::model_down:
-      decision.move = next_model_or(Move::give_back, job);
+      next_model_or(Move::give_back, job, decision);
       decision.pauses = Pauses::model;
       return decision;
     case Ending::provider_down:
-      decision.move = next_model_or(Move::give_back, job);
+      next_model_or(Move::give_back, job, decision);
       decision.pauses = Pauses::provider;
       return decision;
+    case Ending::repaired:
     case Ending::aborted:
       decision.move = Move::give_back;
       return decision;
@@ -115,10 +151,16 @@ const char* to_string(Ending ending) {
       return "cut";
     case Ending::bad_reply:
       return "bad_reply";
+    case Ending::too_slow:
+      return "too_slow";
     case Ending::truncated:
       return "truncated";
+    case Ending::overthought:
+      return "overthought";
     case Ending::refused:
       return "refused";
+    case Ending::model_changed:
+      return "model_changed";
     case Ending::invalid_output:
       return "invalid_output";
     case Ending::too_long:
@@ -129,6 +171,8 @@ const char* to_string(Ending ending) {
       return "model_down";
     case Ending::provider_down:
       return "provider_down";
+    case Ending::repaired:
+      return "repaired";
     case Ending::aborted:
       return "aborted";
   }

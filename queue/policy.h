@@ -4,8 +4,8 @@
 // and everything else in docmill carries out what it says.
 //
 //   outcome ──▶ done         the answer is the result
-//           ├─▶ retry        same model, at run_at
-//           ├─▶ fall_back    next model of the chain, now
+//           ├─▶ retry        same model, at run_at; once with a higher output limit
+//           ├─▶ fall_back    another model further down the chain, now
 //           ├─▶ give_back    as it was, without a try: the fault was not this request's
 //           ├─▶ fail         for good
 //           ├─▶ hold         a person decides
@@ -28,13 +28,17 @@ enum class Ending {
   server_error,    // 500, 502 and other complete refusals by a fault of theirs
   cut,             // connection lost, timed out, gateway error: may have been billed
   bad_reply,       // a 200 that is no answer: not JSON, no choice, no content
+  too_slow,        // cut by us at the link's max_latency: may have been billed
   truncated,       // finish_reason length
+  overthought,     // the same, and reasoning took most of it
   refused,         // content filter, refusal
+  model_changed,   // another model answered than the one that is pinned
   invalid_output,  // an answer that is not what the task asked for
   too_long,        // does not fit this model
   bad_request,     // 400, 422: this request is wrong, whoever is asked
   model_down,      // 404: every further request to this model would fail alike
   provider_down,   // bad key, no money, redirect: the same for all models of the provider
+  repaired,        // a parameter was refused; the next request is written without it
   aborted,         // by us: cancel --now, a second signal
 };
 
@@ -46,6 +50,7 @@ struct Outcome {
   std::string error_message;   // for people, at most 500 bytes, never holds a key
   bool may_be_billed = false;  // no usage, and the provider may have worked: the ceiling stays
   bool was_billed = false;     // there is usage
+  bool no_retry = false;       // the provider says that the same again would fail alike
   std::optional<std::int64_t> retry_after_ms;  // what the provider asked for
 };
 
@@ -56,8 +61,12 @@ bool is_costly(const Outcome& outcome);
 struct JobFacts {
   int chain_position = 0;
   int chain_length = 1;
-  int tries = 0;     // counted failures on this model before this attempt
-  int unsure = 0;    // of those, the ones that were, or may have been, billed
+  // Further down the chain: the first with a larger context, and the first of another vendor.
+  std::optional<int> larger_position;
+  std::optional<int> other_vendor_position;
+  bool can_raise = false;  // its output limit was not raised yet, and the model allows more
+  int tries = 0;           // counted failures on this model before this attempt
+  int unsure = 0;          // of those, the ones that were, or may have been, billed
   int requests = 1;  // attempts opened since it was queued or retried by hand, this one included
   bool unwanted = false;  // its batch was cancelled, or the document was submitted anew
 };
@@ -78,7 +87,9 @@ enum class Move { done, retry, fall_back, give_back, fail, hold, cancel };
 struct Decision {
   Move move = Move::done;
   std::int64_t run_at_ms = 0;  // for retry; give_back is at once
+  int position = 0;            // for fall_back
   bool counts_try = false;
+  bool raises_limit = false;  // the retry asks for a longer answer
   // The lane starts nothing before this (a Retry-After is for the lane, not for one job).
   std::int64_t lane_rests_until_ms = 0;
   Pauses pauses = Pauses::nothing;

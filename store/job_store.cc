@@ -12,7 +12,7 @@
   "paused_at, held_reason, cancelled_at, cut_at, finished_at"
 #define JOB_COLUMNS                                                                         \
   "id, batch_id, input_id, text_bytes, priority, route, position, tries, unsure, crashes, " \
-  "requests, requests_before"
+  "requests, requests_before, created_at, raised_output_tokens"
 
 namespace docmill {
 namespace {
@@ -51,6 +51,8 @@ Job read_job(Cursor& row) {
   job.crashes = row.small(9);
   job.requests = row.small(10);
   job.requests_before = row.small(11);
+  job.created_at_ms = row.integer(12);
+  job.raised_output_tokens = row.maybe_integer(13);
   return job;
 }
 
@@ -137,7 +139,8 @@ JobStore::JobStore(Database& db)
         WHERE id = ?1 AND state = 'ready')sql"),
       leave_running_(db, R"sql(
         UPDATE job SET state = ?3, attempt_id = NULL, run_at = ?4, position = ?5, tries = ?6,
-               unsure = ?7, error_class = ?8, error_message = ?9, finished_at = ?10
+               unsure = ?7, error_class = ?8, error_message = ?9, finished_at = ?10,
+               raised_output_tokens = coalesce(?11, raised_output_tokens)
         WHERE id = ?1 AND state = 'running' AND attempt_id = ?2)sql"),
       running_(db, "SELECT " JOB_COLUMNS ", attempt_id FROM job WHERE state = 'running'"),
       count_crash_(db, R"sql(
@@ -156,7 +159,7 @@ JobStore::JobStore(Database& db)
       retry_(db, R"sql(
         UPDATE job SET state = 'ready', route = coalesce(?4, route), position = 0, tries = 0,
                unsure = 0, crashes = 0, requests_before = requests, error_class = NULL,
-               error_message = NULL, finished_at = NULL
+               error_message = NULL, finished_at = NULL, raised_output_tokens = NULL
         WHERE batch_id = ?1 AND superseded_by IS NULL AND state IN ('failed', 'held')
           AND input_id IS NOT NULL AND (?2 = '' OR item_key = ?2)
           AND (?3 = '' OR error_class = ?3))sql"),
@@ -338,13 +341,14 @@ bool JobStore::set_running(JobId job, AttemptId attempt) {
 bool JobStore::leave_running(JobId job, AttemptId attempt, const JobChange& c) {
   CHECK(c.state != "running");
   return leave_running_.change(job, attempt, c.state, c.run_at_ms, c.position, c.tries, c.unsure,
-                               c.error_class, c.error_message, c.finished_at_ms) == 1;
+                               c.error_class, c.error_message, c.finished_at_ms,
+                               c.raised_output_tokens) == 1;
 }
 
 std::vector<std::pair<Job, AttemptId>> JobStore::running() {
   std::vector<std::pair<Job, AttemptId>> jobs;
   for (Cursor row = running_.run(); row.next();) {
-    jobs.emplace_back(read_job(row), AttemptId{row.integer(12)});
+    jobs.emplace_back(read_job(row), AttemptId{row.integer(14)});
   }
   return jobs;
 }

@@ -65,6 +65,8 @@ struct Job {
   int crashes = 0;
   int requests = 0;         // ever; the next attempt's number is one more
   int requests_before = 0;  // of those, the ones before the last `docmill retry`
+  std::int64_t created_at_ms = 0;
+  std::optional<std::int64_t> raised_output_tokens;  // an answer was cut off by the usual limit
 };
 
 // How a job leaves `running`.
@@ -77,6 +79,7 @@ struct JobChange {
   std::optional<std::string> error_class;
   std::optional<std::string> error_message;
   std::optional<std::int64_t> finished_at_ms;
+  std::optional<std::int64_t> raised_output_tokens;  // absent: as it was
 };
 
 // A provider, or a model, that starts nothing until it is asked again.

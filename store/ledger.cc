@@ -1,8 +1,18 @@
 #include "store/ledger.h"
 
+#include <map>
+
 #include "base/check.h"
 
 namespace docmill {
+namespace {
+
+constexpr std::int64_t kDayMs = 86'400'000;
+// Rows are in the order of their ids, their times nearly so: a wall clock may have been set between
+// two lives of the worker.
+constexpr std::int64_t kClockStepMs = 2 * kDayMs;
+
+}  // namespace
 
 Ledger::Ledger(Database& db)
     : db_(db),
@@ -21,7 +31,7 @@ Ledger::Ledger(Database& db)
                fresh_tokens = ?9, cached_tokens = ?10, cache_write_tokens = ?11,
                output_tokens = ?12, reasoning_tokens = ?13, usage_json = ?14, price_id = ?15,
                cost_pusd = ?16, cost_basis = ?17, first_byte_ms = ?18, total_ms = ?19,
-               provider_ms = ?20
+               provider_ms = ?20, service_tier = ?21
         WHERE id = ?1 AND (settled_at IS NULL OR cost_basis = 'unknown'))sql"),
       open_attempts_(db, R"sql(
         SELECT id, job_id, batch_id FROM attempt WHERE settled_at IS NULL ORDER BY id)sql"),
@@ -31,13 +41,16 @@ Ledger::Ledger(Database& db)
         FROM attempt a LEFT JOIN job j ON j.id = a.job_id
         WHERE a.cost_basis = 'unknown' AND a.batch_id = ?1 ORDER BY a.id)sql"),
       price_(db, R"sql(
-        SELECT id, input_pusd, cached_input_pusd, cache_write_input_pusd, output_pusd
+        SELECT id, input_pusd, cached_input_pusd, cache_write_input_pusd, output_pusd,
+               flex_input_pusd, flex_cached_input_pusd, flex_cache_write_input_pusd,
+               flex_output_pusd
         FROM price WHERE provider = ?1 AND model = ?2 AND effective_at <= ?3
         ORDER BY effective_at DESC LIMIT 1)sql"),
       insert_price_(db, R"sql(
         INSERT INTO price (provider, model, effective_at, source, input_pusd, cached_input_pusd,
-                           cache_write_input_pusd, output_pusd)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8))sql"),
+                           cache_write_input_pusd, output_pusd, flex_input_pusd,
+                           flex_cached_input_pusd, flex_cache_write_input_pusd, flex_output_pusd)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12))sql"),
       start_worker_(db, R"sql(
         INSERT INTO worker (pid, version, started_at, seen_at) VALUES (?1, ?2, ?3, ?3))sql"),
       publish_worker_(db, R"sql(
@@ -52,7 +65,16 @@ Ledger::Ledger(Database& db)
         SELECT w.end_reason, EXISTS (SELECT 1 FROM attempt a WHERE a.worker_id = w.id
                                      AND a.outcome = 'answered')
         FROM worker w ORDER BY w.id DESC LIMIT 3)sql"),
-      recent_(db, "SELECT opened_at, model FROM attempt ORDER BY id DESC LIMIT 200000") {}
+      recent_(db, R"sql(
+        SELECT opened_at, model, fresh_tokens + cache_write_tokens, output_tokens, request_bytes,
+               max_output_tokens
+        FROM attempt ORDER BY id DESC LIMIT 200000)sql"),
+      spending_(db, R"sql(
+        SELECT b.tenant, a.opened_at,
+               CASE WHEN a.settled_at IS NULL OR a.cost_basis = 'unknown'
+                    THEN coalesce(a.ceiling_pusd, 0) ELSE coalesce(a.cost_pusd, 0) END
+        FROM attempt a JOIN batch b ON b.id = a.batch_id
+        ORDER BY a.id DESC)sql") {}
 
 AttemptId Ledger::open(const NewAttempt& a) {
   CHECK(a.ceiling_pusd.has_value() == a.ceiling_price.has_value());
@@ -81,11 +103,12 @@ std::optional<MoneyChange> Ledger::settle(AttemptId id, const Settlement& s, std
   const auto returned = word(s.model_returned);
   const auto finish = word(s.finish_reason);
   const auto raw = word(s.usage_json);
+  const auto tier = word(s.service_tier);
   const int changed = settle_.change(
       id, now_ms, s.outcome, message, s.http_status, request_id, returned, finish,
       tokens(usage.fresh_tokens), tokens(usage.cached_tokens), tokens(usage.cache_write_tokens),
       tokens(usage.output_tokens), tokens(usage.reasoning_tokens), raw, s.price, s.cost_pusd,
-      s.cost_basis, s.first_byte_ms, s.total_ms, s.provider_ms);
+      s.cost_basis, s.first_byte_ms, s.total_ms, s.provider_ms, tier);
   if (changed == 0) return std::nullopt;
   MoneyChange change;
   change.spent_pusd = s.cost_pusd.value_or(0);
@@ -121,18 +144,28 @@ std::optional<PriceRow> Ledger::price(const std::string& provider, const std::st
                                       std::int64_t at_ms) {
   Cursor row = price_.run(provider, model, at_ms);
   if (!row.next()) return std::nullopt;
-  return PriceRow{{row.integer(0)},
-                  {row.integer(1), row.integer(2), row.integer(3), row.integer(4)}};
+  PriceRow price{{row.integer(0)},
+                 {row.integer(1), row.integer(2), row.integer(3), row.integer(4)},
+                 std::nullopt};
+  if (!row.is_null(5)) {
+    price.flex_price = ModelPrice{row.integer(5), row.integer(6), row.integer(7), row.integer(8)};
+  }
+  return price;
 }
 
 PriceRow Ledger::record_price(const std::string& provider, const std::string& model,
                               const ModelPrice& price, const std::string& source,
-                              std::int64_t now_ms) {
+                              std::int64_t now_ms, const std::optional<ModelPrice>& flex_price) {
   const auto current = this->price(provider, model, now_ms);
-  if (current && current->price == price) return *current;
+  if (current && current->price == price && current->flex_price == flex_price) return *current;
+  const auto flex = [&](std::int64_t ModelPrice::*rate) {
+    return flex_price ? std::optional<std::int64_t>((*flex_price).*rate) : std::nullopt;
+  };
   insert_price_.change(provider, model, now_ms, source, price.input_pusd, price.cached_input_pusd,
-                       price.cache_write_input_pusd, price.output_pusd);
-  return {{last_insert_id(db_)}, price};
+                       price.cache_write_input_pusd, price.output_pusd,
+                       flex(&ModelPrice::input_pusd), flex(&ModelPrice::cached_input_pusd),
+                       flex(&ModelPrice::cache_write_input_pusd), flex(&ModelPrice::output_pusd));
+  return {{last_insert_id(db_)}, price, flex_price};
 }
 
 WorkerId Ledger::start_worker(int pid, const std::string& version, std::int64_t now_ms) {
@@ -159,13 +192,29 @@ int Ledger::end_dead_workers(std::int64_t now_ms) {
   return barren;
 }
 
-std::vector<std::int64_t> Ledger::sent_since(const std::string& model, std::int64_t since_ms) {
-  std::vector<std::int64_t> times;
+std::vector<SentRow> Ledger::sent_since(const std::string& model, std::int64_t since_ms) {
+  std::vector<SentRow> sent;
   for (Cursor row = recent_.run(); row.next();) {
     if (row.integer(0) < since_ms) break;
-    if (row.text(1) == model) times.push_back(row.integer(0));
+    if (row.text(1) != model) continue;
+    // English has some four bytes a token; this is for limits, not for money.
+    sent.push_back({row.integer(0), row.maybe_integer(2).value_or(row.integer(4) / 4),
+                    row.maybe_integer(3).value_or(row.integer(5))});
   }
-  return times;
+  return sent;
+}
+
+std::vector<SpendingRow> Ledger::spending_since(std::int64_t since_ms) {
+  std::map<std::pair<std::string, std::int64_t>, std::int64_t> sums;
+  for (Cursor row = spending_.run(); row.next();) {
+    const std::int64_t opened_at_ms = row.integer(1);
+    if (opened_at_ms < since_ms - kClockStepMs) break;
+    if (opened_at_ms < since_ms) continue;
+    sums[{row.text(0), opened_at_ms - opened_at_ms % kDayMs}] += row.integer(2);
+  }
+  std::vector<SpendingRow> rows;
+  for (const auto& [key, pusd] : sums) rows.push_back({key.first, key.second, pusd});
+  return rows;
 }
 
 }  // namespace docmill

@@ -43,6 +43,7 @@ struct Settlement {
   std::optional<int> http_status;
   std::string provider_request_id;
   std::string model_returned;
+  std::string service_tier;  // as the reply says it
   std::string finish_reason;
   std::optional<Usage> usage;
   std::string usage_json;
@@ -73,6 +74,20 @@ struct UnknownAttempt {
   std::optional<std::int64_t> ceiling_pusd;
 };
 
+// A request of the last minute, as far as limits go.
+struct SentRow {
+  std::int64_t opened_at_ms = 0;
+  std::int64_t input_tokens = 0;   // as billed, or an estimate from the request's bytes
+  std::int64_t output_tokens = 0;  // as billed, or the limit
+};
+
+// What counts against a daily or monthly cap: costs, and ceilings that are open or unknown.
+struct SpendingRow {
+  std::string tenant;
+  std::int64_t day_ms = 0;  // its beginning
+  std::int64_t pusd = 0;
+};
+
 // How the money of a batch changed.
 struct MoneyChange {
   std::int64_t spent_pusd = 0;
@@ -98,7 +113,8 @@ class Ledger {
                                 std::int64_t at_ms);
   // The row in force, written if the price differs from it.
   PriceRow record_price(const std::string& provider, const std::string& model,
-                        const ModelPrice& price, const std::string& source, std::int64_t now_ms);
+                        const ModelPrice& price, const std::string& source, std::int64_t now_ms,
+                        const std::optional<ModelPrice>& flex_price = std::nullopt);
 
   WorkerId start_worker(int pid, const std::string& version, std::int64_t now_ms);
   // Published for `status`.
@@ -108,8 +124,11 @@ class Ledger {
   // Closes the rows of workers that died. How many lives in a row ended without a settled answer.
   int end_dead_workers(std::int64_t now_ms);
 
-  // Opening times of requests sent to a provider's model since `since_ms`, newest first.
-  std::vector<std::int64_t> sent_since(const std::string& model, std::int64_t since_ms);
+  // Requests sent to a model since `since_ms`, newest first.
+  std::vector<SentRow> sent_since(const std::string& model, std::int64_t since_ms);
+  // What the requests opened since `since_ms` have cost or may cost, by tenant and UTC day. Reads
+  // them all: for the start of a worker.
+  std::vector<SpendingRow> spending_since(std::int64_t since_ms);
 
  private:
   Database& db_;
@@ -126,6 +145,7 @@ class Ledger {
   Statement dead_workers_;
   Statement last_lives_;
   Statement recent_;
+  Statement spending_;
 };
 
 }  // namespace docmill

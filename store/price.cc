@@ -31,4 +31,16 @@ std::int64_t ceiling_pusd(std::int64_t max_input_tokens, std::int64_t max_output
          product(max_output_tokens, price.output_pusd);
 }
 
+std::int64_t ceiling_pusd(std::int64_t max_input_tokens, std::int64_t max_output_tokens,
+                          const PriceRow& row) {
+  const std::int64_t standard_pusd = ceiling_pusd(max_input_tokens, max_output_tokens, row.price);
+  if (!row.flex_price) return standard_pusd;
+  return std::max(standard_pusd,
+                  ceiling_pusd(max_input_tokens, max_output_tokens, *row.flex_price));
+}
+
+const ModelPrice& PriceRow::for_tier(const std::string& service_tier) const {
+  return service_tier == "flex" && flex_price ? *flex_price : price;
+}
+
 }  // namespace docmill

@@ -31,10 +31,14 @@ struct ModelPrice {
   bool operator==(const ModelPrice&) const = default;
 };
 
-// A dated row of the store.
+// A dated row of the store: what a model costs, by the tier that served it.
 struct PriceRow {
   PriceId id;
   ModelPrice price;
+  std::optional<ModelPrice> flex_price = std::nullopt;  // absent: the flex tier costs the same
+
+  // The one that applies, by the tier that the reply names.
+  const ModelPrice& for_tier(const std::string& service_tier) const;
 };
 
 // Every bucket is at most kMaxTokens and every rate at most kMaxPricePusd (base/money.h), so the
@@ -42,8 +46,10 @@ struct PriceRow {
 std::int64_t cost_pusd(const Usage& usage, const ModelPrice& price);
 
 // The most that a request can cost: every input token at the dearest input rate, and the whole
-// output limit.
+// output limit; whichever tier serves it.
 std::int64_t ceiling_pusd(std::int64_t max_input_tokens, std::int64_t max_output_tokens,
                           const ModelPrice& price);
+std::int64_t ceiling_pusd(std::int64_t max_input_tokens, std::int64_t max_output_tokens,
+                          const PriceRow& row);
 
 }  // namespace docmill

@@ -32,6 +32,26 @@ TaskKind kind_named(const std::string& name) {
   throw WorldError("the store has a batch of an unknown kind: " + name);
 }
 
+json json_of(const Link& link) {
+  if (!link.max_latency_ms && !link.max_wait_ms) return link.model;
+  json value = {{"model", link.model}};
+  if (link.max_latency_ms) value["max_latency_ms"] = *link.max_latency_ms;
+  if (link.max_wait_ms) value["max_wait_ms"] = *link.max_wait_ms;
+  return value;
+}
+
+Link link_of(const json& value) {
+  if (value.is_string()) return Link(value.get<std::string>());
+  Link link(value.at("model").get<std::string>());
+  if (const auto ms = value.find("max_latency_ms"); ms != value.end()) {
+    link.max_latency_ms = ms->get<std::int64_t>();
+  }
+  if (const auto ms = value.find("max_wait_ms"); ms != value.end()) {
+    link.max_wait_ms = ms->get<std::int64_t>();
+  }
+  return link;
+}
+
 // The route of that name, or null.
 const Route* route_named(const BatchSpec& spec, const std::string& name) {
   for (const Route& route : spec.routes) {
@@ -41,6 +61,16 @@ const Route* route_named(const BatchSpec& spec, const std::string& name) {
 }
 
 }  // namespace
+
+std::string chain_text(const Chain& chain) {
+  std::string text;
+  for (const Link& link : chain) {
+    text += (text.empty() ? "" : " > ") + link.model;
+    if (link.max_latency_ms) text += fmt::format(" (max_latency {} ms)", *link.max_latency_ms);
+    if (link.max_wait_ms) text += fmt::format(" (max_wait {} ms)", *link.max_wait_ms);
+  }
+  return text;
+}
 
 std::string to_json_text(const BatchSpec& spec) {
   json value;
@@ -54,7 +84,9 @@ std::string to_json_text(const BatchSpec& spec) {
   value["regions"] = spec.regions;
   value["routes"] = json::array();
   for (const Route& route : spec.routes) {
-    value["routes"].push_back({{"name", route.name}, {"chain", route.chain}});
+    json chain = json::array();
+    for (const Link& link : route.chain) chain.push_back(json_of(link));
+    value["routes"].push_back({{"name", route.name}, {"chain", std::move(chain)}});
   }
   return to_text(value);
 }
@@ -72,8 +104,9 @@ BatchSpec parse_batch_spec(const std::string& text) {
     spec.brake = value.at("brake").get<std::string>();
     spec.regions = value.at("regions").get<std::vector<std::string>>();
     for (const json& route : value.at("routes")) {
-      spec.routes.push_back(
-          {route.at("name").get<std::string>(), route.at("chain").get<std::vector<std::string>>()});
+      Chain chain;
+      for (const json& link : route.at("chain")) chain.push_back(link_of(link));
+      spec.routes.push_back({route.at("name").get<std::string>(), std::move(chain)});
     }
     return spec;
   } catch (const json::exception& error) {
@@ -102,6 +135,13 @@ std::string difference(const BatchSpec& was, const BatchSpec& wanted) {
     return fmt::format("its max_output_tokens is {}, not {}", was.max_output_tokens,
                        wanted.max_output_tokens);
   }
+  if (was.brake != wanted.brake) {
+    return fmt::format("its brake is {}, not {}", was.brake, wanted.brake);
+  }
+  if (was.regions != wanted.regions) {
+    return fmt::format("its --regions was \"{}\", not \"{}\"", fmt::join(was.regions, ","),
+                       fmt::join(wanted.regions, ","));
+  }
   if (was.routes.front().name != wanted.routes.front().name) {
     return fmt::format("its route is {}, not {}", was.routes.front().name,
                        wanted.routes.front().name);
@@ -109,8 +149,8 @@ std::string difference(const BatchSpec& was, const BatchSpec& wanted) {
   for (const Route& route : wanted.routes) {
     const Route* old_route = route_named(was, route.name);
     if (old_route != nullptr && old_route->chain != route.chain) {
-      return fmt::format("its chain is {}, not {}", fmt::join(old_route->chain, " > "),
-                         fmt::join(route.chain, " > "));
+      return fmt::format("its chain is {}, not {}", chain_text(old_route->chain),
+                         chain_text(route.chain));
     }
   }
   return {};

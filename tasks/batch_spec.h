@@ -9,13 +9,16 @@
 #include <string>
 #include <vector>
 
+#include "llm/model.h"
+
 namespace docmill {
 
 enum class TaskKind { summarise, translate, extract };
 
+// Two routes may share a name: with order = "cheapest" each order that a document needs is one.
 struct Route {
-  std::string name;                // "default", or a [routes.NAME] of the config
-  std::vector<std::string> chain;  // model keys, in order
+  std::string name;  // "default", or a [routes.NAME] of the config
+  Chain chain;
   bool operator==(const Route&) const = default;
 };
 
@@ -28,17 +31,20 @@ struct BatchSpec {
   std::int64_t max_output_tokens = 0;             // 0: by the task and the document
   std::vector<Route> routes;                      // a job's route is an index into this
   std::string brake = "50%";
-  std::vector<std::string> regions;
+  std::vector<std::string> regions;  // where documents may go; empty: anywhere
   bool operator==(const BatchSpec&) const = default;
 };
+
+// "large > small", for people.
+std::string chain_text(const Chain& chain);
 
 std::string to_json_text(const BatchSpec& spec);
 // The store wrote it, so a text that is not a spec is a broken store: WorldError.
 BatchSpec parse_batch_spec(const std::string& text);
 
 // In words, what differs: `translates to "fr" there, to "de" here`. Empty when nothing does.
-// Routes that only one of them knows do not count: the config may have gained some since, and
-// `docmill retry --models` adds its own.
+// Of routes that share a name the first is compared. Routes that only one of them knows do not
+// count: the config may have gained some since, and `docmill retry --models` adds its own.
 std::string difference(const BatchSpec& was, const BatchSpec& wanted);
 
 }  // namespace docmill

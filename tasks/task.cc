@@ -16,6 +16,8 @@ using nlohmann::json;
 
 constexpr std::int64_t kSummaryTokens = 1024;
 constexpr std::int64_t kExtractionTokens = 4096;
+// Once, so it should be enough; what is not used is not paid for.
+constexpr std::int64_t kRaisedBy = 4;
 
 constexpr const char* kSummarise =
     "You summarise documents. Write a faithful summary of the document that the user sends, in the "
@@ -137,13 +139,25 @@ std::string schema_of_fields(const std::string& fields) {
                   {"additionalProperties", false}});
 }
 
-ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string text) {
+ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string text,
+                        std::optional<std::int64_t> raised_output_tokens) {
   ChatRequest request;
   request.system = spec.system;
-  request.max_output_tokens = output_limit(spec, model, text);
+  request.max_output_tokens = raised_output_tokens
+                                  ? std::min(*raised_output_tokens, model.max_output_tokens)
+                                  : output_limit(spec, model, text);
   request.json_schema = spec.json_schema;
   request.user = std::move(text);
   return request;
+}
+
+std::optional<std::int64_t> raised_limit(const ChatRequest& request, const Model& model) {
+  const std::int64_t room =
+      model.context_tokens - estimated_tokens(request.system) - estimated_tokens(request.user);
+  const std::int64_t raised =
+      std::min({kRaisedBy * request.max_output_tokens, model.max_output_tokens, room});
+  if (raised <= request.max_output_tokens) return std::nullopt;
+  return raised;
 }
 
 bool may_fit(const ChatRequest& request, const Model& model) {

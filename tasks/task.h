@@ -27,8 +27,13 @@ BatchSpec make_spec(const std::string& task, const TaskParameters& parameters);
 // The JSON Schema of `--fields "name, date, total number"`. Throws UsageError.
 std::string schema_of_fields(const std::string& fields);
 
-// The request for a document.
-ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string text);
+// The request for a document. `raised_output_tokens`: a limit in place of the task's own.
+ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string text,
+                        std::optional<std::int64_t> raised_output_tokens = std::nullopt);
+
+// The limit to ask for once, when the answer to this request was cut off by its own. Nothing when
+// the model allows no more.
+std::optional<std::int64_t> raised_limit(const ChatRequest& request, const Model& model);
 
 // False when the document can't fit the model even by the most sparing count of its tokens.
 // Between this and certainty the provider decides, at no cost.

@@ -1,5 +1,7 @@
 #include "worker/lane.h"
 
+#include <deque>
+
 #include "tests/catch.h"
 
 using namespace docmill;
@@ -8,22 +10,100 @@ namespace {
 
 constexpr std::int64_t kStart = 1'000'000;
 
+Outcome outcome(Ending ending) {
+  Outcome out;
+  out.ending = ending;
+  return out;
+}
+
 class LaneTest {
  public:
-  LaneTest() {
-    model.key = "m";
-    shared.name = "p";
+  LaneTest() : host(options) { model.key = "m"; }
+  void end(Lane& lane, const Departure& departure, Ending ending, std::int64_t now_ms,
+           const RateHints& hints = {}) {
+    lane.end(departure, outcome(ending), {}, std::nullopt, hints, now_ms);
+  }
+  // A request that comes back at once.
+  void ask(Lane& lane, Ending ending, std::int64_t now_ms) {
+    end(lane, lane.start(now_ms, {}), ending, now_ms);
   }
   Model model;
-  Limits shared;
-  Lane::Options options{3, 30'000};
+  Limits shared{"p", {}, 2.0, std::nullopt};
+  Breaker::Options options{3, 30'000};
+  Breaker host;
+};
 
-  static Outcome outcome(Ending ending) {
-    Outcome out;
-    out.ending = ending;
+// A provider that grants `per_minute` by a token bucket of its own, and says as much of it as told.
+struct Grantor {
+  double per_minute;
+  double capacity;
+  bool says_headers = false;
+  bool says_retry_after = false;
+  std::int64_t answer_ms = 100;
+  double level = capacity;
+  std::int64_t as_of_ms = kStart;
+
+  bool grants(std::int64_t now_ms) {
+    level =
+        std::min(capacity, level + static_cast<double>(now_ms - as_of_ms) * per_minute / 60'000);
+    as_of_ms = now_ms;
+    if (level < 1) return false;
+    level -= 1;
+    return true;
+  }
+  RateHints hints() const {
+    RateHints out;
+    if (!says_headers) return out;
+    const auto full_in_ms = static_cast<std::int64_t>((capacity - level) * 60'000 / per_minute);
+    out[0] = RateHint{capacity, std::floor(level), full_in_ms};
     return out;
   }
 };
+
+struct Tally {
+  int answered = 0;
+  int refused = 0;
+  int refused_late = 0;  // after the first ten seconds
+};
+
+// `slots` requests at once against the provider for so long, in virtual time.
+Tally run(Lane& lane, Grantor& provider, int slots, std::int64_t for_ms,
+          std::int64_t from_ms = kStart) {
+  struct Flying {
+    std::int64_t back_at_ms;
+    Departure departure;
+    bool is_granted;
+    RateHints hints;
+  };
+  Tally tally;
+  std::deque<Flying> flying;
+  for (std::int64_t now_ms = from_ms; now_ms < from_ms + for_ms; ++now_ms) {
+    for (auto it = flying.begin(); it != flying.end();) {
+      if (it->back_at_ms > now_ms) {
+        ++it;
+        continue;
+      }
+      Outcome out = outcome(it->is_granted ? Ending::answered : Ending::rate_limited);
+      Decision decision;
+      if (!it->is_granted && provider.says_retry_after) {
+        out.retry_after_ms = 1000;
+        decision.lane_rests_until_ms = now_ms + 1000;
+      }
+      if (it->is_granted) ++tally.answered;
+      if (!it->is_granted) ++tally.refused;
+      if (!it->is_granted && now_ms > from_ms + 10'000) ++tally.refused_late;
+      lane.end(it->departure, out, decision, std::nullopt, it->hints, now_ms);
+      it = flying.erase(it);
+    }
+    while (static_cast<int>(flying.size()) < slots && !lane.refusal(now_ms)) {
+      const Departure departure = lane.start(now_ms, {});
+      const bool is_granted = provider.grants(now_ms);
+      const std::int64_t back_at_ms = now_ms + (is_granted ? provider.answer_ms : 2);
+      flying.push_back({back_at_ms, departure, is_granted, provider.hints()});
+    }
+  }
+  return tally;
+}
 
 }  // namespace
 
@@ -32,11 +112,11 @@ TEST_CASE("a bucket gives its burst at once and then its rate") {
   std::int64_t now = kStart;
   for (int i = 0; i < 20; ++i) {
     REQUIRE(bucket.free_at_ms(now) == now);
-    bucket.take(now);
+    bucket.take(now, 1);
   }
   CHECK(bucket.free_at_ms(now) == now + 100);
   now += 100;
-  bucket.take(now);
+  bucket.take(now, 1);
   CHECK(bucket.free_at_ms(now) == now + 100);
   CHECK(bucket.free_at_ms(now + 1'000'000) == now + 1'000'000);
 }
@@ -44,34 +124,41 @@ TEST_CASE("a bucket gives its burst at once and then its rate") {
 TEST_CASE("a slow rate still lets one go") {
   Bucket bucket(0.5, 2.0);  // one in two minutes
   CHECK(bucket.free_at_ms(kStart) == kStart);
-  bucket.take(kStart);
+  bucket.take(kStart, 1);
   CHECK(bucket.free_at_ms(kStart) == kStart + 120'000);
 }
 
+TEST_CASE("a request larger than the burst goes, and the next waits until it is paid off") {
+  Bucket tokens(60'000, 2.0);  // 1,000 a second, 2,000 at once
+  CHECK(tokens.free_at_ms(kStart) == kStart);
+  tokens.take(kStart, 5'000);
+  CHECK(tokens.free_at_ms(kStart) == kStart + 3'001);
+  tokens.give_back(kStart, 3'000);  // it used 2,000
+  CHECK(tokens.free_at_ms(kStart) == kStart + 1);
+  tokens.give_back(kStart, 1'000'000);
+  CHECK(tokens.level_at(kStart) == 2'000);  // never above its burst
+}
+
 TEST_CASE_METHOD(LaneTest, "the provider's limits bind all of its models together") {
-  shared.in_flight = 2;
+  shared = Limits("p", {}, 2.0, 2);
   Model other = model;
   other.key = "other";
-  Lane a(model, shared, options);
-  Lane b(other, shared, options);
-  a.start(kStart);
-  b.start(kStart);
-  CHECK(a.refusal(kStart)->reason == "in flight, p");
+  Lane a(model, shared, host, options);
+  Lane b(other, shared, host, options);
+  const Departure first = a.start(kStart, {});
+  b.start(kStart, {});
+  CHECK(a.refusal(kStart)->reason == "in flight of p, 2");
   CHECK(b.refusal(kStart)->until_ms == 0);
-  a.end(outcome(Ending::answered), {}, kStart);
+  end(a, first, Ending::answered, kStart);
   CHECK_FALSE(b.refusal(kStart));
 }
 
 TEST_CASE_METHOD(LaneTest, "the breaker opens after failures in a row, and one probe closes it") {
-  Lane lane(model, shared, options);
-  const auto fail = [&] {
-    lane.start(kStart);
-    lane.end(outcome(Ending::server_error), {}, kStart);
-  };
+  Lane lane(model, shared, host, options);
+  const auto fail = [&] { ask(lane, Ending::server_error, kStart); };
   fail();
   fail();
-  lane.start(kStart);
-  lane.end(outcome(Ending::answered), {}, kStart);  // not in a row
+  ask(lane, Ending::answered, kStart);  // not in a row
   fail();
   fail();
   CHECK_FALSE(lane.refusal(kStart));
@@ -82,53 +169,226 @@ TEST_CASE_METHOD(LaneTest, "the breaker opens after failures in a row, and one p
 
   const std::int64_t later = kStart + 30'000;
   CHECK_FALSE(lane.refusal(later));
-  lane.start(later);
+  const Departure probe = lane.start(later, {});
   CHECK(lane.refusal(later));  // one probe, no more
-  lane.end(outcome(Ending::cut), {}, later);
+  end(lane, probe, Ending::cut, later);
   CHECK(lane.refusal(later)->until_ms == later + 30'000);
 
-  lane.start(later + 30'000);
-  lane.end(outcome(Ending::refused), {}, later + 30'000);  // it answers: it is well
+  const Departure second = lane.start(later + 30'000, {});
+  end(lane, second, Ending::refused, later + 30'000);  // it answers: it is well
   CHECK_FALSE(lane.refusal(later + 30'000));
 }
 
+TEST_CASE_METHOD(LaneTest, "what left before the breaker opened neither closes nor extends it") {
+  Lane lane(model, shared, host, options);
+  const Departure early_failure = lane.start(kStart, {});
+  const Departure early_answer = lane.start(kStart, {});
+  for (int i = 0; i < 3; ++i) ask(lane, Ending::server_error, kStart);
+  end(lane, early_failure, Ending::server_error, kStart + 20'000);
+  CHECK(lane.refusal(kStart + 20'000)->until_ms == kStart + 30'000);
+  end(lane, early_answer, Ending::answered, kStart + 20'000);
+  CHECK(lane.refusal(kStart + 20'000));
+}
+
+TEST_CASE_METHOD(LaneTest, "without connections the host rests, for all who live there") {
+  Model other = model;
+  other.key = "other";
+  Limits neighbour{"q", {}, 2.0, std::nullopt};
+  Lane a(model, shared, host, options);
+  Lane b(other, neighbour, host, options);
+  for (int i = 0; i < 3; ++i) ask(a, Ending::not_sent, kStart);
+  REQUIRE(b.refusal(kStart));
+  CHECK(b.refusal(kStart)->is_out_of_order);
+  CHECK(b.refusal(kStart)->reason == "no connection to q, 3 times in a row");
+  const Departure probe = b.start(kStart + 30'000, {});
+  CHECK(a.refusal(kStart + 30'000));                     // the one probe is under way
+  end(b, probe, Ending::server_error, kStart + 30'000);  // it answers, so it is there
+  CHECK_FALSE(a.refusal(kStart + 30'000));
+}
+
 TEST_CASE_METHOD(LaneTest, "429 and our own cuts do not open the breaker") {
-  Lane lane(model, shared, options);
+  Lane lane(model, shared, host, options);
+  std::int64_t now = kStart;
   for (int i = 0; i < 10; ++i) {
-    lane.start(kStart);
-    lane.end(outcome(i % 2 == 0 ? Ending::rate_limited : Ending::aborted), {}, kStart);
+    now += 200'000;  // past any rest
+    ask(lane, i % 2 == 0 ? Ending::rate_limited : Ending::aborted, now);
   }
-  CHECK_FALSE(lane.refusal(kStart));
+  CHECK_FALSE(lane.refusal(now + 200'000));
+}
+
+TEST_CASE_METHOD(LaneTest, "a row of wrong requests rests the model: the fault is ours") {
+  Lane lane(model, shared, host, options);
+  std::int64_t now = kStart;
+  for (int i = 0; i < 19; ++i) ask(lane, Ending::bad_request, now += 1000);
+  CHECK_FALSE(lane.refusal(now += 1000));
+  for (int i = 0; i < 3; ++i) ask(lane, Ending::bad_request, now += 1000);
+  REQUIRE(lane.refusal(now));
+  CHECK(lane.refusal(now)->is_out_of_order);
 }
 
 TEST_CASE_METHOD(LaneTest, "a Retry-After rests the lane, and a shorter one does not cut it") {
-  Lane lane(model, shared, options);
+  Lane lane(model, shared, host, options);
+  Outcome limited = outcome(Ending::rate_limited);
+  limited.retry_after_ms = 20'000;
   Decision wait;
   wait.lane_rests_until_ms = kStart + 20'000;
-  lane.start(kStart);
-  lane.start(kStart);
-  lane.end(outcome(Ending::rate_limited), wait, kStart);
+  const Departure a = lane.start(kStart, {});
+  const Departure b = lane.start(kStart, {});
+  lane.end(a, limited, wait, std::nullopt, {}, kStart);
   wait.lane_rests_until_ms = kStart + 1'000;
-  lane.end(outcome(Ending::rate_limited), wait, kStart);
+  lane.end(b, limited, wait, std::nullopt, {}, kStart);
   CHECK(lane.refusal(kStart + 19'999)->until_ms == kStart + 20'000);
   CHECK_FALSE(lane.refusal(kStart + 20'000));
 }
 
 TEST_CASE_METHOD(LaneTest, "a paused provider lets one request through when it is time to ask") {
-  Lane lane(model, shared, options);
+  Lane lane(model, shared, host, options);
   shared.pause = Pause{"no money", kStart + 1000, false};
   CHECK(lane.refusal(kStart)->needs_person);
   CHECK(lane.refusal(kStart)->reason == "p paused: no money");
   CHECK_FALSE(lane.refusal(kStart + 1000));
-  lane.start(kStart + 1000);
+  lane.start(kStart + 1000, {});
   CHECK(lane.refusal(kStart + 1000)->is_out_of_order);
 }
 
 TEST_CASE_METHOD(LaneTest, "what was sent before a restart counts against the rate") {
-  model.requests_per_minute = 60;
-  Lane fresh(model, shared, options);
+  model.per_minute.requests = 60;
+  Lane fresh(model, shared, host, options);
+  fresh.begin(kStart, {});
   CHECK_FALSE(fresh.refusal(kStart));
-  Lane restarted(model, shared, options);
-  restarted.remember({kStart - 500, kStart - 100, kStart - 50});
+  ask(fresh, Ending::answered, kStart);
+  CHECK(fresh.refusal(kStart));  // no burst at the beginning: it was not saved up
+  Lane restarted(model, shared, host, options);
+  restarted.begin(kStart, {{kStart - 500, 0, 0}, {kStart - 100, 0, 0}, {kStart - 50, 0, 0}});
   CHECK(restarted.refusal(kStart));
+}
+
+TEST_CASE_METHOD(LaneTest,
+                 "tokens are reserved with the whole output limit and corrected by usage") {
+  model.per_minute.output_tokens = 6'000;  // a hundred a second, two hundred at once
+  Lane lane(model, shared, host, options);
+  lane.begin(kStart, {});
+  const Departure departure = lane.start(kStart, {50, 1'000});
+  CHECK(lane.refusal(kStart)->reason == "output tokens/min of m");
+  CHECK(lane.refusal(kStart)->until_ms == kStart + 10'000);
+  lane.end(departure, outcome(Ending::answered), {}, Usage{50, 0, 0, 100, 0}, {}, kStart);
+  CHECK(lane.refusal(kStart)->until_ms == kStart + 1'000);
+}
+
+TEST_CASE_METHOD(LaneTest, "a model's own count of tokens corrects the estimates for it") {
+  Lane lane(model, shared, host, options);
+  CHECK(lane.expected_tokens(100) == 100);
+  for (int i = 0; i < 100; ++i) {
+    const Departure departure = lane.start(kStart, {lane.expected_tokens(100), 10});
+    lane.end(departure, outcome(Ending::answered), {}, Usage{180, 0, 0, 5, 0}, {}, kStart);
+  }
+  CHECK(lane.expected_tokens(100) == Approx(180).epsilon(0.01));
+}
+
+TEST_CASE_METHOD(LaneTest, "overload takes a fifth of what flies, once; answers give it back") {
+  Lane lane(model, shared, host, options);
+  std::vector<Departure> flying;
+  for (int i = 0; i < 10; ++i) flying.push_back(lane.start(kStart, {}));
+  end(lane, flying[0], Ending::overloaded, kStart + 5);
+  end(lane, flying[1], Ending::overloaded, kStart + 5);  // of the same time: no lower
+  CHECK(lane.refusal(kStart + 5)->reason == "in flight of m, lowered to 8 by overload");
+  end(lane, flying[2], Ending::answered, kStart + 6);
+  CHECK_FALSE(lane.refusal(kStart + 6));
+  for (int i = 3; i < 10; ++i)
+    end(lane, flying[static_cast<std::size_t>(i)], Ending::answered, kStart + 7);
+  flying.clear();
+  const std::int64_t later = kStart + 5000;
+  while (!lane.refusal(later)) flying.push_back(lane.start(later, {}));
+  CHECK(flying.size() == 8);  // eight answers, an eighth each: nine after the last of them
+}
+
+TEST_CASE_METHOD(LaneTest, "what a reply says is left binds, less what left after it") {
+  Lane lane(model, shared, host, options);
+  const Departure first = lane.start(kStart, {});
+  const Departure second = lane.start(kStart, {});
+  lane.start(kStart, {});
+  // The second comes back first: it was counted second, so one more is out.
+  RateHints hints;
+  hints[0] = RateHint{10, 2, 60'000};  // eight used come back in a minute
+  end(lane, second, Ending::answered, kStart, hints);
+  CHECK_FALSE(lane.refusal(kStart));
+  lane.start(kStart, {});
+  REQUIRE(lane.refusal(kStart));
+  CHECK(lane.refusal(kStart)->reason == "requests/min of m, as its replies say");
+  CHECK(lane.refusal(kStart)->until_ms == kStart + 7'500);
+  // An older word that promises more changes nothing.
+  hints[0] = RateHint{10, 9, 7'500};
+  end(lane, first, Ending::answered, kStart, hints);
+  CHECK(lane.refusal(kStart));
+}
+
+TEST_CASE_METHOD(LaneTest, "a header that says nothing is ever left delays by a minute at most") {
+  Lane lane(model, shared, host, options);
+  RateHints hints;
+  hints[0] = RateHint{1, 0, 3'600'000};
+  end(lane, lane.start(kStart, {}), Ending::answered, kStart, hints);
+  REQUIRE(lane.refusal(kStart));
+  CHECK(lane.refusal(kStart)->until_ms <= kStart + 60'000);
+}
+
+TEST_CASE_METHOD(LaneTest, "a configured rate is reached, and no 429 comes of it") {
+  for (const double per_minute : {60.0, 600.0, 6000.0}) {
+    for (const double capacity : {1.5, per_minute / 60, per_minute}) {
+      INFO(per_minute << "/min, bucket of " << capacity);
+      model.per_minute.requests = per_minute;
+      Lane lane(model, shared, host, options);
+      lane.begin(kStart, {});
+      Grantor provider{per_minute, std::max(1.5, capacity)};
+      const Tally tally = run(lane, provider, 64, 60'000);
+      CHECK(tally.answered >= 0.97 * per_minute);
+      CHECK(tally.refused_late == 0);
+    }
+  }
+}
+
+TEST_CASE_METHOD(LaneTest,
+                 "a rate that nobody configured is learnt, from headers or from 429 alone") {
+  for (const double per_minute : {300.0, 600.0, 6000.0}) {
+    for (const bool has_headers : {true, false}) {
+      for (const bool has_retry_after : {true, false}) {
+        for (const double capacity : {per_minute / 60, per_minute / 6, per_minute}) {
+          INFO(per_minute << "/min, bucket of " << capacity << ", headers " << has_headers
+                          << ", Retry-After " << has_retry_after);
+          Lane lane(model, shared, host, options);
+          Grantor provider{per_minute, capacity, has_headers, has_retry_after};
+          const Tally tally = run(lane, provider, 64, 60'000);
+          CHECK(tally.answered >= 0.90 * per_minute);
+          CHECK(tally.refused <= 0.02 * (tally.answered + tally.refused));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE_METHOD(LaneTest, "a learnt pace follows a limit that is raised") {
+  Lane lane(model, shared, host, options);
+  Grantor provider{600, 10};
+  run(lane, provider, 64, 60'000);
+  provider.per_minute = 900;
+  run(lane, provider, 64, 600'000, kStart + 60'000);
+  const Tally tally = run(lane, provider, 64, 60'000, kStart + 660'000);
+  CHECK(tally.answered >= 0.9 * 900);
+}
+
+TEST_CASE_METHOD(LaneTest,
+                 "a refused parameter changes the form, once for all that were on their way") {
+  model.temperature = 0.2;
+  Lane lane(model, shared, host, options);
+  const Form first = lane.form();
+  CHECK(
+      lane.repair(first, "max_tokens unsupported parameter: use 'max_completion_tokens' instead."));
+  CHECK(lane.form().max_tokens_field == "max_completion_tokens");
+  CHECK(lane.repair(first, "max_tokens unsupported parameter"));  // it left before
+  CHECK(lane.form().max_tokens_field == "max_completion_tokens");
+  const Form second = lane.form();
+  CHECK(lane.repair(second, "temperature does not support 0.2; only the default (1)"));
+  CHECK_FALSE(lane.form().has_temperature);
+  // Going back to what was refused is no repair.
+  CHECK_FALSE(lane.repair(lane.form(), "max_completion_tokens is not supported"));
+  CHECK_FALSE(lane.repair(lane.form(), "logit_bias is not supported"));
 }

@@ -126,6 +126,8 @@ TEST_CASE("what a provider asks for is honoured, within reason") {
   Outcome busy = outcome(Ending::overloaded);
   busy.retry_after_ms = 5000;
   CHECK(decide(facts(0, 2), busy, {}, kNow, 0.1).run_at_ms == kNow + 5000);
+  CHECK(decide(facts(0, 2), busy, {}, kNow, 0.1).lane_rests_until_ms == kNow + 5000);
+  busy.ending = Ending::server_error;  // a word on this request alone
   CHECK(decide(facts(0, 2), busy, {}, kNow, 0.1).lane_rests_until_ms == 0);
 }
 

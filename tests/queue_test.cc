@@ -36,7 +36,7 @@ class QueueTest : public WorkerTest {
   ClaimTerms terms(int position = 0) {
     ClaimTerms t;
     t.position = position;
-    t.chain_length = 2;
+    t.onward.chain_length = 2;
     t.worker = worker;
     t.route = "default";
     t.provider = "p";

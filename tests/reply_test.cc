@@ -242,7 +242,7 @@ TEST_CASE("reply: a 200 with an error is what its code says") {
   failed(R"("only words")", Ending::server_error, "server_error");
   failed("{}", Ending::server_error, "server_error");
   check_failed(R"({"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}})",
-               Ending::server_error, "server_error", "unknown", Dialect::anthropic);
+               Ending::overloaded, "overloaded", "unknown", Dialect::anthropic);
 }
 
 TEST_CASE("reply: an error beside an answer is an error, and costs what it says it used") {

@@ -167,29 +167,30 @@ TEST_CASE_METHOD(WorkerTest, "one request makes the first connection, and the re
 }
 
 TEST_CASE_METHOD(WorkerTest, "requests a minute are kept to") {
-  models["large"].requests_per_minute = 60;
+  models["large"].per_minute.requests = 60;
   chain = {"large"};
   submit({"1", "2", "3", "4", "5"});
   run_until_idle();
-  // Two seconds' worth may go at once, then one a second.
+  // No burst at the start: nothing was saved up for it.
   CHECK(net.transcript() ==
-        "00:00:00 large 200\n"
         "00:00:00 large 200\n"
         "00:00:01 large 200\n"
         "00:00:02 large 200\n"
-        "00:00:03 large 200\n");
+        "00:00:03 large 200\n"
+        "00:00:04 large 200\n");
 }
 
 TEST_CASE_METHOD(WorkerTest, "a restart does not burst past the limit") {
-  models["large"].requests_per_minute = 60;
+  models["large"].per_minute.requests = 60;
   chain = {"large"};
   net.dies_after_sends = 2;
   submit({"1", "2", "3"});
   SqliteCommit commit;
   REQUIRE(live_until_death(commit));
   run_until_idle();
-  REQUIRE(net.sent.size() == 5);
-  CHECK(net.sent[2].at_ms == kTestStartMs + 1000);
+  REQUIRE(net.sent.size() == 4);
+  CHECK(net.sent[2].at_ms == kTestStartMs + 1000);  // two seconds' worth may go at once
+  CHECK(net.sent[3].at_ms == kTestStartMs + 2000);
 }
 
 TEST_CASE_METHOD(WorkerTest, "at a cap the batch is held, with the amount, and nothing is passed") {

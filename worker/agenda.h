@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "store/job_store.h"
@@ -21,6 +22,8 @@ struct AgendaBatch {
   const BatchSpec* spec = nullptr;
 };
 
+using FeedKey = std::tuple<BatchId, int, int>;  // batch, route, position
+
 // The ready jobs of one batch at one place of one chain, in order.
 struct Feed {
   const AgendaBatch* batch = nullptr;
@@ -30,6 +33,7 @@ struct Feed {
   std::size_t next = 0;
   bool is_fetched = false;
   bool is_blocked = false;  // for this turn
+  FeedKey key() const { return {batch->row.id, route, position}; }
 };
 
 class Agenda {

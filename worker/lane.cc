@@ -3,132 +3,201 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
-#include "base/check.h"
+#include "llm/repair.h"
 
 namespace docmill {
 namespace {
 
+constexpr double kLowered = 0.8;
+// How long a lane rests after 429 without a word on it; twice as long each time in a row.
+constexpr std::int64_t kShortestRestMs = 1000;
+constexpr std::int64_t kLongestRestMs = 60'000;
+// So many requests in a row that were "wrong" are a fault of how we write them, not of documents.
+constexpr int kBadRequestsInARow = 20;
+constexpr double kOldTokens = 0.9;  // of the running mean, against the newest
+constexpr double kLeastTokens = 0.2;
+constexpr double kMostTokens = 5;
+
 // What a failing model looks like, as against a failing document or a full lane.
-bool speaks_against_model(Ending ending) {
+Breaker::Verdict verdict_on_model(Ending ending) {
   switch (ending) {
-    case Ending::not_sent:
     case Ending::overloaded:
     case Ending::server_error:
     case Ending::cut:
     case Ending::bad_reply:
-      return true;
+    case Ending::too_slow:
+    case Ending::model_changed:
+      return Breaker::Verdict::failed;
+    // A wait, or an end by our own hand.
+    case Ending::not_sent:
+    case Ending::rate_limited:
+    case Ending::aborted:
+    case Ending::repaired:
+      return Breaker::Verdict::nothing;
     default:
-      return false;
+      return Breaker::Verdict::well;
   }
 }
 
-// A wait or an end by our own hand says nothing about the model's health.
-bool says_nothing(Ending ending) {
-  return ending == Ending::rate_limited || ending == Ending::aborted;
+Breaker::Verdict verdict_on_host(Ending ending) {
+  if (ending == Ending::not_sent) return Breaker::Verdict::failed;
+  return ending == Ending::aborted ? Breaker::Verdict::nothing : Breaker::Verdict::well;
 }
 
 }  // namespace
 
-Bucket::Bucket(double per_minute, double burst_seconds)
-    : per_ms_(per_minute / 60'000),
-      burst_(std::max(1.0, per_ms_ * 1000 * burst_seconds)),
-      level_(burst_) {}
+Lane::Lane(const Model& model, Limits& provider_limits, Breaker& host, Breaker::Options breaker,
+           double burst_seconds)
+    : model_(model),
+      provider_(provider_limits),
+      host_(host),
+      own_(model.key, model.per_minute, burst_seconds, model.in_flight),
+      breaker_(breaker),
+      form_(form_of(model)) {}
 
-double Bucket::level_at(std::int64_t now_ms) const {
-  if (now_ms <= as_of_ms_) return level_;
-  return std::min(burst_, level_ + static_cast<double>(now_ms - as_of_ms_) * per_ms_);
-}
-
-std::int64_t Bucket::free_at_ms(std::int64_t now_ms) const {
-  const double missing = 1 - level_at(now_ms);
-  if (missing <= 0) return now_ms;
-  return now_ms + static_cast<std::int64_t>(std::ceil(missing / per_ms_));
-}
-
-void Bucket::take(std::int64_t now_ms) {
-  level_ = level_at(now_ms) - 1;
-  as_of_ms_ = std::max(as_of_ms_, now_ms);
-}
-
-Lane::Lane(const Model& model, Limits& provider_limits, Options options)
-    : model_(model), provider_(provider_limits), options_(options) {
-  own_.name = model.key;
-  own_.in_flight = model.in_flight;
-  if (model.requests_per_minute) own_.requests.emplace(*model.requests_per_minute, 2.0);
-}
-
-std::optional<Refusal> Lane::refusal_of(const Limits& limits, std::int64_t now_ms) const {
-  if (limits.pause) {
-    const Pause& pause = *limits.pause;
-    if (pause.is_probing || now_ms < pause.probe_at_ms) {
-      return Refusal{fmt::format("{} paused: {}", limits.name, pause.reason),
-                     pause.is_probing ? 0 : pause.probe_at_ms, true, true};
-    }
+std::optional<Refusal> Lane::refusal(std::int64_t now_ms) {
+  if (auto refused = provider_.refusal(now_ms)) return refused;
+  if (auto refused = own_.refusal(now_ms)) return refused;
+  if (const auto until_ms = host_.closed_until_ms(now_ms)) {
+    return Refusal{fmt::format("no connection to {}, {} times in a row", provider_.name,
+                               host_.failures_in_a_row()),
+                   *until_ms, true, false};
   }
-  if (limits.in_flight && limits.flying >= *limits.in_flight) {
-    return Refusal{fmt::format("in flight, {}", limits.name), 0, false, false};
+  if (const auto until_ms = breaker_.closed_until_ms(now_ms)) {
+    return Refusal{fmt::format("{} rests after {} failures in a row", model_.key,
+                               std::max(breaker_.failures_in_a_row(), bad_requests_in_a_row_)),
+                   *until_ms, true, false};
   }
-  if (limits.requests) {
-    const std::int64_t free_at_ms = limits.requests->free_at_ms(now_ms);
-    if (free_at_ms > now_ms) {
-      return Refusal{fmt::format("requests/min, {}", limits.name), free_at_ms, false, false};
-    }
+  if (now_ms < rests_until_ms_) return Refusal{rests_for_, rests_until_ms_, false, false};
+  if (in_flight_now_ && own_.flying() >= static_cast<int>(*in_flight_now_)) {
+    return Refusal{fmt::format("in flight of {}, lowered to {} by overload", model_.key,
+                               static_cast<int>(*in_flight_now_)),
+                   0, false, false};
+  }
+  const bool is_configured = own_.has_request_rate() || provider_.has_request_rate();
+  if (const std::int64_t free_at_ms = pace_.free_at_ms(now_ms);
+      free_at_ms > now_ms && !is_configured) {
+    return Refusal{fmt::format("the pace of {}, learnt from its 429s: {:.0f} requests/min",
+                               model_.key, pace_.per_minute().value_or(0)),
+                   free_at_ms, false, false};
   }
   return std::nullopt;
 }
 
-std::optional<Refusal> Lane::refusal(std::int64_t now_ms) const {
-  if (auto refused = refusal_of(provider_, now_ms)) return refused;
-  if (auto refused = refusal_of(own_, now_ms)) return refused;
-  if (breaker_open_until_ms_ != 0 && (is_probing_breaker_ || now_ms < breaker_open_until_ms_)) {
-    return Refusal{
-        fmt::format("{} rests after {} failures in a row", model_.key, failures_in_a_row_),
-        is_probing_breaker_ ? 0 : breaker_open_until_ms_, true, false};
-  }
-  if (now_ms < rests_until_ms_) {
-    return Refusal{fmt::format("{} asked to wait", model_.key), rests_until_ms_, false, false};
-  }
-  return std::nullopt;
+Departure Lane::start(std::int64_t now_ms, const Load& load) {
+  Departure departure{next_order_++, now_ms, load, breaker_.start(), host_.start()};
+  provider_.start(now_ms, load);
+  own_.start(now_ms, load);
+  pace_.started(now_ms);
+  flying_.emplace(departure.order, departure);
+  return departure;
 }
 
-void Lane::start(std::int64_t now_ms) {
-  for (Limits* limits : {&provider_, &own_}) {
-    ++limits->flying;
-    if (limits->requests) limits->requests->take(now_ms);
-    if (limits->pause) limits->pause->is_probing = true;
+void Lane::end(const Departure& departure, const Outcome& outcome, const Decision& decision,
+               const std::optional<Usage>& usage, const RateHints& hints, std::int64_t now_ms) {
+  provider_.end();
+  own_.end();
+  flying_.erase(departure.order);
+  end_breakers(departure, outcome.ending, now_ms);
+  correct(departure, outcome, usage, now_ms);
+  learn(departure, hints, now_ms);
+  adapt(departure, outcome, now_ms);
+  if (decision.lane_rests_until_ms > rests_until_ms_) {
+    rests_until_ms_ = decision.lane_rests_until_ms;
+    rests_for_ = fmt::format("{} asked to wait", model_.key);
   }
-  if (breaker_open_until_ms_ != 0) is_probing_breaker_ = true;
 }
 
-void Lane::end(const Outcome& outcome, const Decision& decision, std::int64_t now_ms) {
-  for (Limits* limits : {&provider_, &own_}) {
-    CHECK(limits->flying > 0);
-    --limits->flying;
+void Lane::end_breakers(const Departure& departure, Ending ending, std::int64_t now_ms) {
+  host_.end(verdict_on_host(ending), departure.probes_host, now_ms);
+  Breaker::Verdict verdict = verdict_on_model(ending);
+  bad_requests_in_a_row_ = ending == Ending::bad_request ? bad_requests_in_a_row_ + 1 : 0;
+  if (bad_requests_in_a_row_ >= kBadRequestsInARow) verdict = Breaker::Verdict::failed;
+  breaker_.end(verdict, departure.probes_model, now_ms);
+}
+
+// Reserved tokens that were not used come back. What may have been worked on stays taken.
+void Lane::correct(const Departure& departure, const Outcome& outcome,
+                   const std::optional<Usage>& usage, std::int64_t now_ms) {
+  Load used;
+  if (usage) {
+    // What is read from a cache does not count against input limits, where they are apart.
+    used.input_tokens = static_cast<double>(usage->fresh_tokens + usage->cache_write_tokens);
+    used.output_tokens = static_cast<double>(usage->output_tokens);
+    if (departure.load.input_tokens >= 1) {
+      const double expected = departure.load.input_tokens / tokens_per_estimate_;
+      const double ratio = static_cast<double>(usage->input_tokens()) / expected;
+      tokens_per_estimate_ = std::clamp(
+          kOldTokens * tokens_per_estimate_ + (1 - kOldTokens) * ratio, kLeastTokens, kMostTokens);
+    }
+  } else if (outcome.may_be_billed) {
+    used = departure.load;
   }
-  rests_until_ms_ = std::max(rests_until_ms_, decision.lane_rests_until_ms);
-  if (says_nothing(outcome.ending)) {
-    is_probing_breaker_ = false;
+  provider_.correct(now_ms, departure.load, used);
+  own_.correct(now_ms, departure.load, used);
+}
+
+void Lane::learn(const Departure& departure, const RateHints& hints, std::int64_t now_ms) {
+  if (std::none_of(hints.begin(), hints.end(), [](const auto& hint) { return hint.has_value(); })) {
     return;
   }
-  if (speaks_against_model(outcome.ending)) {
-    ++failures_in_a_row_;
-    if (is_probing_breaker_ || failures_in_a_row_ >= options_.breaker_failures) {
-      breaker_open_until_ms_ = now_ms + options_.breaker_cooldown_ms;
-    }
-  } else {
-    failures_in_a_row_ = 0;
-    breaker_open_until_ms_ = 0;
+  int unseen = 0;
+  Load load;
+  for (auto it = flying_.upper_bound(departure.order); it != flying_.end(); ++it) {
+    ++unseen;
+    load.input_tokens += it->second.load.input_tokens;
+    load.output_tokens += it->second.load.output_tokens;
   }
-  is_probing_breaker_ = false;
+  own_.learn(now_ms, hints, unseen, load);
 }
 
-void Lane::remember(const std::vector<std::int64_t>& sent_at_ms) {
-  for (const std::int64_t at_ms : sent_at_ms) {
-    if (own_.requests) own_.requests->take(at_ms);
-    if (provider_.requests) provider_.requests->take(at_ms);
+void Lane::adapt(const Departure& departure, const Outcome& outcome, std::int64_t now_ms) {
+  if (outcome.ending == Ending::answered) {
+    bare_refusals_ = 0;
+    if (in_flight_now_) *in_flight_now_ += 1 / *in_flight_now_;
+    return;
   }
+  const bool is_429 = outcome.ending == Ending::rate_limited;
+  if (!is_429 && outcome.ending != Ending::overloaded) return;
+  const bool is_new = is_429 && pace_.refused(departure.at_ms, now_ms);
+  if (is_new) {
+    provider_.be_stricter(now_ms);
+    own_.be_stricter(now_ms);
+  }
+  if (is_429 && outcome.retry_after_ms) return;
+  if (is_new) {
+    // A learnt pace makes a long rest needless.
+    const int doublings = pace_.per_minute() ? 0 : std::min(bare_refusals_++, 7);
+    rests_until_ms_ =
+        std::max(rests_until_ms_, now_ms + std::min(kLongestRestMs, kShortestRestMs << doublings));
+    rests_for_ = fmt::format("{} answered 429", model_.key);
+  }
+  if (departure.at_ms < lowered_at_ms_) return;  // it flew with those that lowered it already
+  lowered_at_ms_ = now_ms;
+  const double flew = own_.flying() + 1;
+  in_flight_now_ = std::max(1.0, kLowered * std::min(flew, in_flight_now_.value_or(flew)));
+}
+
+void Lane::begin(std::int64_t now_ms, const std::vector<SentRow>& sent) {
+  own_.begin(now_ms, sent);
+}
+
+double Lane::expected_tokens(std::int64_t estimate) const {
+  return static_cast<double>(estimate) * tokens_per_estimate_;
+}
+
+bool Lane::repair(const Form& used, const std::string& complaint) {
+  // It left before an earlier complaint changed the form.
+  if (!(used == form_)) return true;
+  const Form other = repaired(form_, complaint);
+  if (other == form_) return false;
+  if (other.max_tokens_field != form_.max_tokens_field) {
+    if (has_changed_field_) return false;  // both names were refused
+    has_changed_field_ = true;
+  }
+  form_ = other;
+  return true;
 }
 
 }  // namespace docmill

@@ -1,100 +1,86 @@
 #pragma once
 
-// A lane is one model's right to start requests: its in-flight limit, its requests a minute, the
-// rest that a Retry-After asked for, its breaker, and a pause that needs a person. Limits of the
-// provider are shared by the lanes of its models.
+// A lane is one model's right to start requests: its limits and its provider's, the rest that a
+// Retry-After asked for, what refusals taught, and the breakers of the model and of the host.
 //
-//   breaker:  closed ──failures in a row──▶ open ──cooldown──▶ one probe ──ok──▶ closed
-//                                             ▲                    └──failed──┐
-//                                             └───────────────────────────────┘
-//   pause:    none ──bad key, no money──▶ paused ──probe_at──▶ one real job ──ok──▶ none
+// Overload (429 without a word, 503, 529) lowers how many fly at once to four fifths of what flew,
+// at most once for those that flew together; every answer raises it by its share of one.
 
 #include <cstdint>
-#include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "llm/model.h"
 #include "queue/policy.h"
+#include "worker/breaker.h"
+#include "worker/limits.h"
+#include "worker/pace.h"
 
 namespace docmill {
 
-inline constexpr std::int64_t kNeverMs = std::numeric_limits<std::int64_t>::max();
-
-// Tokens that come back at a rate, up to `burst`; taking one more makes it wait.
-class Bucket {
- public:
-  Bucket(double per_minute, double burst_seconds);
-  // When one may be taken; at or before now_ms: now.
-  std::int64_t free_at_ms(std::int64_t now_ms) const;
-  void take(std::int64_t now_ms);
-
- private:
-  double level_at(std::int64_t now_ms) const;
-  double per_ms_;
-  double burst_;
-  double level_;
-  std::int64_t as_of_ms_ = 0;
-};
-
-// What stops a model, or a provider's models together, until a person acts.
-struct Pause {
-  std::string reason;
-  std::int64_t probe_at_ms = 0;  // then one request asks whether it is over
-  bool is_probing = false;
-};
-
-// One level of limits; a lane has two, the model's and the provider's.
-struct Limits {
-  std::string name;  // for people: "requests/min of NAME"
-  std::optional<Bucket> requests;
-  std::optional<int> in_flight;
-  int flying = 0;
-  std::optional<Pause> pause;
-};
-
-// Why a lane does not start one now.
-struct Refusal {
-  std::string reason;         // "requests/min of holysheep"
-  std::int64_t until_ms = 0;  // 0: until a reply comes; kNeverMs: until a person acts
-  // The lane is out of order rather than busy: a chain goes on to its next model.
-  bool is_out_of_order = false;
-  bool needs_person = false;  // it will be asked again by itself, but --drain does not wait for it
+// One request of a lane, from start() to end().
+struct Departure {
+  std::int64_t order = 0;
+  std::int64_t at_ms = 0;
+  Load load;
+  bool probes_model = false;
+  bool probes_host = false;
 };
 
 class Lane {
  public:
-  struct Options {
-    int breaker_failures = 5;
-    std::int64_t breaker_cooldown_ms = 30'000;
-  };
-
-  // `provider_limits` is shared and must outlive the lane.
-  Lane(const Model& model, Limits& provider_limits, Options options);
+  // The provider's limits and the host's breaker are shared, and must outlive the lane.
+  Lane(const Model& model, Limits& provider_limits, Breaker& host, Breaker::Options breaker,
+       double burst_seconds = 2.0);
 
   const Model& model() const { return model_; }
+  const Limits& provider_limits() const { return provider_; }
   Limits& own_limits() { return own_; }
 
   // Nothing: a request may start now.
-  std::optional<Refusal> refusal(std::int64_t now_ms) const;
-  void start(std::int64_t now_ms);
-  // The request that start() counted came back.
-  void end(const Outcome& outcome, const Decision& decision, std::int64_t now_ms);
-  // Requests sent before this process began, oldest first: a crash loop must not burst.
-  void remember(const std::vector<std::int64_t>& sent_at_ms);
+  std::optional<Refusal> refusal(std::int64_t now_ms);
+  // `load` with estimated input tokens and the output limit.
+  Departure start(std::int64_t now_ms, const Load& load);
+  // `usage` absent: the reply has none.
+  void end(const Departure& departure, const Outcome& outcome, const Decision& decision,
+           const std::optional<Usage>& usage, const RateHints& hints, std::int64_t now_ms);
+  // Requests sent before this process began, oldest first.
+  void begin(std::int64_t now_ms, const std::vector<SentRow>& sent);
+
+  // Tokens of a text by what this model has reported for others, from the estimate by its scripts.
+  double expected_tokens(std::int64_t estimate) const;
+
+  // How its requests are written now.
+  const Form& form() const { return form_; }
+  // A request of that form was refused for what `complaint` says. True: another form will be used.
+  bool repair(const Form& used, const std::string& complaint);
 
  private:
-  std::optional<Refusal> refusal_of(const Limits& limits, std::int64_t now_ms) const;
+  void end_breakers(const Departure& departure, Ending ending, std::int64_t now_ms);
+  void correct(const Departure& departure, const Outcome& outcome,
+               const std::optional<Usage>& usage, std::int64_t now_ms);
+  void learn(const Departure& departure, const RateHints& hints, std::int64_t now_ms);
+  void adapt(const Departure& departure, const Outcome& outcome, std::int64_t now_ms);
 
   const Model& model_;
   Limits& provider_;
-  Options options_;
+  Breaker& host_;
   Limits own_;
+  Breaker breaker_;
+  Pace pace_;
+  Form form_;
+  bool has_changed_field_ = false;
+  std::map<std::int64_t, Departure> flying_;  // by order
+  std::int64_t next_order_ = 1;
+  std::optional<double> in_flight_now_;  // absent: overload has not lowered it
+  std::int64_t lowered_at_ms_ = 0;
+  int bare_refusals_ = 0;  // 429 without a time to wait, since the last answer
+  int bad_requests_in_a_row_ = 0;
   std::int64_t rests_until_ms_ = 0;
-  int failures_in_a_row_ = 0;
-  std::int64_t breaker_open_until_ms_ = 0;  // 0: closed
-  bool is_probing_breaker_ = false;
+  std::string rests_for_;
+  double tokens_per_estimate_ = 1;
 };
 
 }  // namespace docmill

@@ -6,12 +6,14 @@
 #include <string>
 
 #include "queue/policy.h"
+#include "worker/caps.h"
 
 namespace docmill {
 
 struct WorkerOptions {
   int in_flight = 64;  // requests open at once, over all models: the pool
   Policy policy;
+  CapOptions caps;
   std::int64_t stop_timeout_ms = 110'000;     // how long a drain may take after SIGTERM
   std::int64_t max_reply_bytes = 16 << 20;    // a longer reply ends its attempt
   std::int64_t pause_probe_ms = 600'000;      // a paused provider is asked again so often

@@ -4,6 +4,7 @@
 // one place to wait. Curl is the real one; the tests' is scripted.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct HttpRequest {
   std::string model;                   // for people
   std::string path;                    // after the provider's base_url
   std::string body;
+  bool is_stream = false;                      // the body asks for server-sent events
+  std::optional<std::int64_t> max_latency_ms = std::nullopt;  // cut it after this, before its deadline
 };
 
 struct Received {

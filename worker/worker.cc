@@ -29,6 +29,14 @@ constexpr std::int64_t kLockRetryMs = 2;
 constexpr std::int64_t kDrainHorizonMs = 900'000;
 // After so many lives without an answer the next one goes carefully.
 constexpr int kBarrenLives = 3;
+// Limits are per minute.
+constexpr std::int64_t kLimitWindowMs = 60'000;
+
+std::string origin_of(const std::string& base_url) {
+  const std::size_t host = base_url.find("://");
+  if (host == std::string::npos) return base_url;
+  return base_url.substr(0, base_url.find('/', host + 3));
+}
 
 }  // namespace
 
@@ -41,6 +49,7 @@ Worker::Worker(Database& db, WorkerLock& lock, const Clock& clock, Transport& tr
       setup_(std::move(setup)),
       options_(std::move(options)),
       queue_(db, clock, options_.policy),
+      caps_(options_.caps),
       jitter_(options_.seed) {
   take_over();
   make_lanes();
@@ -59,31 +68,39 @@ void Worker::take_over() {
   id_ = queue_.ledger().start_worker(getpid(), DOCMILL_VERSION, clock_.now_ms());
   for (const auto& [key, model] : setup_.models) {
     if (!model.price) continue;
-    prices_[key] =
-        queue_.ledger().record_price(model.provider, key, *model.price, "config", clock_.now_ms());
+    prices_[key] = queue_.ledger().record_price(model.provider, key, *model.price, "config",
+                                                clock_.now_ms(), model.flex_price);
   }
+  caps_.begin(queue_.ledger(), clock_.now_ms());
   transaction.commit();
   in_flight_limit_ = recovered_.barren_lives >= kBarrenLives ? 1 : options_.in_flight;
 }
 
 void Worker::make_lanes() {
   for (const auto& [name, provider] : setup_.providers) {
-    Limits& limits = provider_limits_[name];
-    limits.name = name;
-    limits.in_flight = provider.in_flight;
-    if (provider.requests_per_minute) {
-      limits.requests.emplace(*provider.requests_per_minute, provider.burst_seconds);
-    }
+    provider_limits_.emplace(
+        name, Limits(name, provider.per_minute, provider.burst_seconds, provider.in_flight));
   }
-  const Lane::Options lane_options{options_.breaker_failures, options_.breaker_cooldown_ms};
-  const std::int64_t minute_ago_ms = clock_.now_ms() - 60'000;
+  const Breaker::Options breaker{options_.breaker_failures, options_.breaker_cooldown_ms};
+  const std::int64_t now_ms = clock_.now_ms();
+  std::map<std::string, std::vector<SentRow>> sent_to;  // by provider
   for (const auto& [key, model] : setup_.models) {
-    Limits& shared = provider_limits_.at(model.provider);
-    auto lane = std::make_unique<Lane>(model, shared, lane_options);
-    std::vector<std::int64_t> sent = queue_.ledger().sent_since(key, minute_ago_ms);
+    const Provider& provider = setup_.providers.at(model.provider);
+    Breaker& host = hosts_.try_emplace(origin_of(provider.base_url), breaker).first->second;
+    auto lane = std::make_unique<Lane>(model, provider_limits_.at(model.provider), host, breaker,
+                                       provider.burst_seconds);
+    std::vector<SentRow> sent = queue_.ledger().sent_since(key, now_ms - kLimitWindowMs);
     std::reverse(sent.begin(), sent.end());
-    lane->remember(sent);
+    lane->begin(now_ms, sent);
     lanes_.emplace(key, std::move(lane));
+    std::vector<SentRow>& all = sent_to[model.provider];
+    all.insert(all.end(), sent.begin(), sent.end());
+  }
+  for (auto& [name, limits] : provider_limits_) {
+    std::vector<SentRow>& all = sent_to[name];
+    std::sort(all.begin(), all.end(),
+              [](const SentRow& a, const SentRow& b) { return a.opened_at_ms < b.opened_at_ms; });
+    limits.begin(now_ms, all);
   }
 }
 
@@ -166,10 +183,16 @@ void Worker::settle_replies() {
   }
 }
 
-void Worker::settle(Flight& flight, const HttpReply& reply) {
-  lock_.set_suspect(flight.claim.job.id.value);
+DecodedReply Worker::decode(const Flight& flight, const HttpReply& reply,
+                            std::optional<Answer>& answer) {
   DecodedReply decoded = decode_reply(reply, *flight.provider);
-  std::optional<Answer> answer;
+  check_pin(decoded, flight.lane->model());
+  if (!decoded.refused_parameter.empty() &&
+      flight.lane->repair(flight.form, decoded.refused_parameter)) {
+    decoded.outcome.ending = Ending::repaired;
+    log_info("model={} from now on is asked in another form: \"{}\"", flight.lane->model().key,
+             decoded.outcome.error_message);
+  }
   if (decoded.outcome.ending == Ending::answered) {
     CheckedAnswer checked = check_answer(*flight.spec, decoded.text);
     if (checked.result) {
@@ -180,7 +203,18 @@ void Worker::settle(Flight& flight, const HttpReply& reply) {
       decoded.outcome.error_message = checked.problem;
     }
   }
-  const Settlement settlement = settlement_of(decoded, reply, flight.price);
+  return decoded;
+}
+
+void Worker::settle(Flight& flight, const HttpReply& reply) {
+  lock_.set_suspect(flight.claim.job.id.value);
+  std::optional<Answer> answer;
+  const DecodedReply decoded = decode(flight, reply, answer);
+  Settlement settlement = settlement_of(decoded, reply, flight.price);
+  if (settlement.cost_basis == "unknown" && reply.streamed) {
+    settlement.usage_json =
+        estimated_usage_json(reply, static_cast<std::int64_t>(flight.departure.load.input_tokens));
+  }
   const AgendaBatch* batch = agenda_.find(flight.claim.job.batch);
   const bool unwanted =
       (batch != nullptr ? batch->row : queue_.jobs().batch(flight.claim.job.batch))
@@ -188,13 +222,19 @@ void Worker::settle(Flight& flight, const HttpReply& reply) {
   const Settled settled =
       queue_.settle(flight.claim, decoded.outcome, settlement, answer, unwanted, random());
   lock_.set_suspect(0);
-  after_settle(flight, decoded.outcome, settled);
+  if (settlement.cost_basis != "unknown") {
+    caps_.add(flight.tenant, flight.claim.opened_at_ms,
+              settlement.cost_pusd.value_or(0) - flight.claim.ceiling_pusd.value_or(0));
+  }
+  after_settle(flight, decoded, settled, read_rate_headers(reply));
 }
 
-void Worker::after_settle(const Flight& flight, const Outcome& outcome, const Settled& settled) {
-  const std::int64_t now_ms = clock_.now_ms();
+void Worker::after_settle(const Flight& flight, const DecodedReply& decoded, const Settled& settled,
+                          const RateHints& hints) {
+  const Outcome& outcome = decoded.outcome;
   const Model& model = flight.lane->model();
-  flight.lane->end(outcome, settled.decision, now_ms);
+  flight.lane->end(flight.departure, outcome, settled.decision, decoded.usage, hints,
+                   clock_.now_ms());
   has_more_ = true;  // a slot is free, and the job may be ready again
   if (outcome.ending == Ending::answered) {
     ++answers_;
@@ -208,6 +248,25 @@ void Worker::after_settle(const Flight& flight, const Outcome& outcome, const Se
                 flight.claim.job.id.value, flight.claim.attempt.value, model.key);
     must_look_ = true;
   }
+  const Move move = settled.decision.move;
+  if (settled.changed_job && (move == Move::done || move == Move::fail)) {
+    note_end(flight.claim.job.batch, *flight.spec, move == Move::done ? "" : outcome.error_class);
+  }
+  end_pauses(flight, outcome, settled);
+}
+
+// Too many failures hold the batch, before they cost more.
+void Worker::note_end(BatchId batch, const BatchSpec& spec, const std::string& error_class) {
+  const auto brake = brakes_.try_emplace(batch, Brake(parse_brake(spec.brake).value_or(0))).first;
+  const std::optional<std::string> reason = brake->second.note(error_class);
+  if (!reason) return;
+  queue_.jobs().set_held(batch, reason);
+  log_warning("batch={} is held by {}", queue_.jobs().batch(batch).name, *reason);
+  must_look_ = true;
+}
+
+void Worker::end_pauses(const Flight& flight, const Outcome& outcome, const Settled& settled) {
+  const Model& model = flight.lane->model();
   Limits& shared = provider_limits_.at(model.provider);
   if (settled.decision.pauses == Pauses::provider) {
     pause(shared, model.provider, outcome.error_message);

@@ -22,9 +22,13 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "llm/reply.h"
+#include "llm/request.h"
+#include "queue/brake.h"
 #include "queue/job_queue.h"
 #include "store/database.h"
 #include "worker/agenda.h"
+#include "worker/caps.h"
 #include "worker/lane.h"
 #include "worker/options.h"
 #include "worker/transport.h"
@@ -71,7 +75,10 @@ class Worker {
     Lane* lane = nullptr;
     const Provider* provider = nullptr;
     const BatchSpec* spec = nullptr;
+    std::string tenant;
     std::optional<PriceRow> price;
+    Form form;
+    Departure departure;
   };
   struct Wait {
     std::string reason;
@@ -86,10 +93,21 @@ class Worker {
   bool has_work(std::int64_t now_ms);
   void settle_replies();
   void settle(Flight& flight, const HttpReply& reply);
-  void after_settle(const Flight& flight, const Outcome& outcome, const Settled& settled);
+  DecodedReply decode(const Flight& flight, const HttpReply& reply, std::optional<Answer>& answer);
+  void after_settle(const Flight& flight, const DecodedReply& decoded, const Settled& settled,
+                    const RateHints& hints);
+  void end_pauses(const Flight& flight, const Outcome& outcome, const Settled& settled);
+  void note_end(BatchId batch, const BatchSpec& spec, const std::string& error_class);
   void start_due_jobs();
   Start start_head(Feed& feed);
+  std::optional<Refusal> refusal_at(const Feed& feed, const Link& link, bool is_last);
   Start start_on(Feed& feed, Job job, int position, Lane& lane);
+  Start send_on(Feed& feed, const Job& job, const ClaimTerms& terms, const ChatRequest& request,
+                EncodedRequest encoded, Lane& lane);
+  Onward onward_from(const Route& route, int position, const Job& job, const ChatRequest& request);
+  std::string cap_problem(const AgendaBatch& batch, const Model& model) const;
+  Start hold_unbounded(Feed& feed, const std::string& problem);
+  Start meet_period_cap(Feed& feed, const Job& refused, const Caps::Refusal& refusal);
   Start meet_cap(Feed& feed, const Job& refused, std::int64_t needed_pusd);
   void hold_at_caps();
   Start block(Feed& feed, const Refusal& refusal);
@@ -112,7 +130,10 @@ class Worker {
   WorkerOptions options_;
   JobQueue queue_;
   Agenda agenda_;
+  Caps caps_;
+  std::map<BatchId, Brake> brakes_;
   std::map<std::string, Limits> provider_limits_;
+  std::map<std::string, Breaker> hosts_;                // by origin
   std::map<std::string, std::unique_ptr<Lane>> lanes_;  // by model key
   std::map<std::string, PriceRow> prices_;              // by model key
   std::map<std::int64_t, Flight> flights_;              // by attempt; open in the ledger
@@ -121,6 +142,9 @@ class Worker {
   std::map<std::string, Wait> waits_;                   // by batch name: why nothing starts
   std::map<BatchId, std::int64_t> capped_;              // in this turn: the least that is missing
   std::set<BatchId> busy_;                              // in this turn: waits for something else
+  std::map<FeedKey, std::int64_t> behind_since_;        // feeds whose lane is busy, and since when
+  std::map<FeedKey, std::int64_t> behind_now_;          // the same, as far as this turn has seen
+  std::map<BatchId, std::int64_t> dry_pusd_;  // of a daily or monthly cap; nothing fitted into it
   std::mt19937_64 jitter_;
   WorkerId id_;
   Recovered recovered_;

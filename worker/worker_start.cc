@@ -8,10 +8,22 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/money.h"
+#include "base/text.h"
 #include "tasks/task.h"
 #include "worker/worker.h"
 
 namespace docmill {
+namespace {
+
+// The vendor by a model's first letters: gpt, claude, deepseek, also behind "vendor/".
+std::string vendor_of(const std::string& model) {
+  const std::size_t slash = model.find_last_of('/');
+  const std::string name =
+      lower_ascii(slash == std::string::npos ? model : model.substr(slash + 1));
+  return name.substr(0, name.find_first_not_of("abcdefghijklmnopqrstuvwxyz"));
+}
+
+}  // namespace
 
 void Worker::start_due_jobs() {
   waits_.clear();
@@ -19,6 +31,7 @@ void Worker::start_due_jobs() {
   connecting_ = nullptr;
   capped_.clear();
   busy_.clear();
+  behind_now_.clear();
   next_start_ms_ = next_unaided_start_ms_ = kNeverMs;
   if (stop_deadline_ms_) return;
   agenda_.begin_turn();
@@ -28,6 +41,7 @@ void Worker::start_due_jobs() {
     Feed* feed = agenda_.next(queue_.jobs(), slots);
     if (feed == nullptr) {
       hold_at_caps();
+      behind_since_ = behind_now_;  // all feeds were seen
       break;
     }
     if (start_head(*feed) != Start::blocked) agenda_.took(*feed);
@@ -42,29 +56,52 @@ void Worker::start_due_jobs() {
   }
 }
 
+// Why the model at this place of a chain cannot be asked now.
+std::optional<Refusal> Worker::refusal_at(const Feed& feed, const Link& link, bool is_last) {
+  const auto lane = lanes_.find(link.model);
+  if (lane == lanes_.end()) {
+    return Refusal{fmt::format("{} is not in the worker's config", link.model), kNeverMs, true,
+                   true};
+  }
+  const Provider& provider = setup_.providers.at(lane->second->model().provider);
+  const std::vector<std::string>& regions = feed.batch->spec->regions;
+  if (!regions.empty() &&
+      std::find(regions.begin(), regions.end(), provider.region) == regions.end()) {
+    return Refusal{fmt::format("{} is outside of --regions", link.model), kNeverMs, true, true};
+  }
+  const std::int64_t now_ms = clock_.now_ms();
+  std::optional<Refusal> refusal = lane->second->refusal(now_ms);
+  const bool is_first_away = lane->second->provider_limits().flying() > 0;
+  if (!refusal && is_first_away && !transport_.has_connected(provider)) {
+    connecting_ = &provider;
+    return Refusal{fmt::format("the first connection to {}", provider.name), 0, false, false};
+  }
+  if (!refusal || refusal->is_out_of_order || is_last || !link.max_wait_ms) return refusal;
+  const auto since = behind_since_.find(feed.key());
+  const std::int64_t waited_ms = since == behind_since_.end() ? 0 : now_ms - since->second;
+  const std::int64_t ahead_ms = std::max<std::int64_t>(refusal->until_ms - now_ms, 0);
+  behind_now_[feed.key()] = now_ms - waited_ms;
+  refusal->is_out_of_order = std::max(waited_ms, ahead_ms) >= *link.max_wait_ms;
+  if (!refusal->is_out_of_order) {
+    // Then the next model may be asked.
+    const std::int64_t enough_ms = now_ms + *link.max_wait_ms - waited_ms;
+    if (refusal->until_ms == 0 || refusal->until_ms > enough_ms) refusal->until_ms = enough_ms;
+  }
+  return refusal;
+}
+
 // A model that is out of order is passed over while the chain goes on; a busy one is waited for.
 Worker::Start Worker::start_head(Feed& feed) {
   const Route& route = feed.batch->spec->routes[static_cast<std::size_t>(feed.route)];
   std::optional<Refusal> first;
   for (auto position = static_cast<std::size_t>(feed.position); position < route.chain.size();
        ++position) {
-    const auto lane = lanes_.find(route.chain[position]);
-    std::optional<Refusal> refusal;
-    if (lane == lanes_.end()) {
-      refusal = Refusal{fmt::format("{} is not in the worker's config", route.chain[position]),
-                        kNeverMs, true, true};
-    } else {
-      refusal = lane->second->refusal(clock_.now_ms());
-      const Provider& provider = setup_.providers.at(lane->second->model().provider);
-      const bool is_first_away = provider_limits_.at(provider.name).flying > 0;
-      if (!refusal && is_first_away && !transport_.has_connected(provider)) {
-        refusal =
-            Refusal{fmt::format("the first connection to {}", provider.name), 0, false, false};
-        connecting_ = &provider;
-      }
-    }
+    const Link& link = route.chain[position];
+    const std::optional<Refusal> refusal =
+        refusal_at(feed, link, position + 1 == route.chain.size());
     if (!refusal) {
-      return start_on(feed, feed.jobs[feed.next], static_cast<int>(position), *lane->second);
+      return start_on(feed, feed.jobs[feed.next], static_cast<int>(position),
+                      *lanes_.at(link.model));
     }
     if (!first) first = refusal;
     if (!refusal->is_out_of_order) return block(feed, *refusal);
@@ -92,27 +129,74 @@ void Worker::wake_for(const Refusal& refusal) {
   }
 }
 
+Onward Worker::onward_from(const Route& route, int position, const Job& job,
+                           const ChatRequest& request) {
+  const auto model_at = [&](std::size_t at) -> const Model* {
+    const auto found = setup_.models.find(route.chain[at].model);
+    return found == setup_.models.end() ? nullptr : &found->second;
+  };
+  Onward onward;
+  onward.chain_length = static_cast<int>(route.chain.size());
+  const Model& model = *model_at(static_cast<std::size_t>(position));
+  if (!job.raised_output_tokens) onward.raised_output_tokens = raised_limit(request, model);
+  for (auto at = static_cast<std::size_t>(position) + 1; at < route.chain.size(); ++at) {
+    const Model* next = model_at(at);
+    if (next == nullptr) continue;
+    if (!onward.larger_position && next->context_tokens > model.context_tokens) {
+      onward.larger_position = static_cast<int>(at);
+    }
+    if (!onward.other_vendor_position && vendor_of(next->name) != vendor_of(model.name)) {
+      onward.other_vendor_position = static_cast<int>(at);
+    }
+  }
+  return onward;
+}
+
+// Under a cap every request needs a bound on what it can cost. Empty: it has one.
+std::string Worker::cap_problem(const AgendaBatch& batch, const Model& model) const {
+  if (!batch.row.cap_pusd && !caps_.binds(batch.row.tenant)) return {};
+  if (!prices_.contains(model.key)) {
+    return fmt::format("{} has no price, and a cap needs one", model.key);
+  }
+  if (!model.unbounded_reasoning) return {};
+  return fmt::format("{} has unbounded_reasoning, and a cap needs a bound", model.key);
+}
+
+Worker::Start Worker::hold_unbounded(Feed& feed, const std::string& problem) {
+  if (feed.batch->row.cap_pusd) {
+    queue_.jobs().set_held(feed.batch->row.id, problem);
+    must_look_ = true;
+  }
+  return block(feed, {problem, kNeverMs, true, true});
+}
+
 Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   const AgendaBatch& batch = *feed.batch;
   const Route& route = batch.spec->routes[static_cast<std::size_t>(feed.route)];
   const Model& model = lane.model();
+  if (const std::string problem = cap_problem(batch, model); !problem.empty()) {
+    return hold_unbounded(feed, problem);
+  }
   const Provider& provider = setup_.providers.at(model.provider);
   lock_.set_suspect(job.id.value);
-  const ChatRequest request = request_for(*batch.spec, model, queue_.jobs().input(job.input_id));
+  const ChatRequest request =
+      request_for(*batch.spec, model, queue_.jobs().input(job.input_id), job.raised_output_tokens);
   if (!may_fit(request, model)) {
     lock_.set_suspect(0);
     const std::string why =
         fmt::format("the document has about {} tokens; {} takes {} with the answer",
                     estimated_tokens(request.user), model.key, model.context_tokens);
-    queue_.pass_over(job, position, static_cast<int>(route.chain.size()), "too_long", why);
+    const int length = static_cast<int>(route.chain.size());
+    queue_.pass_over(job, position, length, "too_long", why);
+    if (position + 1 == length) note_end(batch.row.id, *batch.spec, "too_long");
     has_more_ = true;
     return Start::skipped;
   }
-  EncodedRequest encoded = encode_request(request, model, provider.dialect);
+  EncodedRequest encoded = encode_request(request, model, lane.form(), provider.dialect);
   lock_.set_suspect(0);
   ClaimTerms terms;
   terms.position = position;
-  terms.chain_length = static_cast<int>(route.chain.size());
+  terms.onward = onward_from(route, position, job, request);
   terms.worker = id_;
   terms.route = route.name;
   terms.provider = provider.name;
@@ -123,24 +207,64 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   terms.max_output_tokens = encoded.max_output_tokens;
   const auto price = prices_.find(model.key);
   if (price != prices_.end()) terms.price = price->second;
-  if (batch.row.cap_pusd && !terms.price) {
-    queue_.jobs().set_held(batch.row.id,
-                           fmt::format("{} has no price, and a cap needs one", model.key));
-    must_look_ = true;
-    return block(feed, {"a model without a price", kNeverMs, true, true});
+  return send_on(feed, job, terms, request, std::move(encoded), lane);
+}
+
+// The last gates, the caps; then the job is claimed.
+Worker::Start Worker::send_on(Feed& feed, const Job& job, const ClaimTerms& terms,
+                              const ChatRequest& request, EncodedRequest encoded, Lane& lane) {
+  const AgendaBatch& batch = *feed.batch;
+  const std::int64_t now_ms = clock_.now_ms();
+  std::int64_t ceiling_most_pusd = 0;
+  if (terms.price) {
+    ceiling_most_pusd = ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens, *terms.price);
+  }
+  if (const auto refused = caps_.refusal(batch.row.tenant, ceiling_most_pusd, now_ms)) {
+    return meet_period_cap(feed, job, *refused);
   }
   auto claim = queue_.claim(job, terms);
-  if (!claim) {
-    return meet_cap(
-        feed, job,
-        ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens, terms.price->price));
-  }
+  if (!claim) return meet_cap(feed, job, ceiling_most_pusd);
+  caps_.add(batch.row.tenant, claim->opened_at_ms, ceiling_most_pusd);
   if (batch.row.cap_pusd) claim->batch_has_cap = true;
-  lane.start(clock_.now_ms());
-  to_send_.push_back({claim->attempt, &provider, model.key, encoded.path, std::move(encoded.body)});
+  const double input_tokens =
+      lane.expected_tokens(estimated_tokens(request.system) + estimated_tokens(request.user));
+  const Departure departure =
+      lane.start(now_ms, {input_tokens, static_cast<double>(terms.max_output_tokens)});
+  const Provider& provider = setup_.providers.at(lane.model().provider);
+  const Route& route = batch.spec->routes[static_cast<std::size_t>(feed.route)];
+  HttpRequest out;
+  out.attempt = claim->attempt;
+  out.provider = &provider;
+  out.model = lane.model().key;
+  out.path = std::move(encoded.path);
+  out.body = std::move(encoded.body);
+  out.is_stream = lane.form().stream;
+  out.max_latency_ms = route.chain[static_cast<std::size_t>(terms.position)].max_latency_ms;
+  to_send_.push_back(std::move(out));
   const std::int64_t attempt = claim->attempt.value;
-  flights_.emplace(attempt, Flight{std::move(*claim), &lane, &provider, batch.spec, terms.price});
+  flights_.emplace(attempt, Flight{std::move(*claim), &lane, &provider, batch.spec,
+                                   batch.row.tenant, terms.price, lane.form(), departure});
   return Start::started;
+}
+
+// A job that does not fit into what is left of the day or month lets smaller ones go first. The
+// search walks all ready jobs, so it is made again only when there is more room.
+Worker::Start Worker::meet_period_cap(Feed& feed, const Job& refused,
+                                      const Caps::Refusal& refusal) {
+  const BatchId id = feed.batch->row.id;
+  const auto dry = dry_pusd_.find(id);
+  if (dry == dry_pusd_.end() || refusal.left_pusd > dry->second) {
+    const auto smallest = queue_.jobs().shortest_ready(id, feed.route, feed.position);
+    if (smallest && smallest->text_bytes < refused.text_bytes) {
+      feed.jobs.assign(1, *smallest);
+      feed.next = 0;
+      return start_head(feed);
+    }
+    dry_pusd_[id] = refusal.left_pusd;
+  }
+  if (!refusal.can_never_fit) return block(feed, {refusal.reason, refusal.until_ms, false, false});
+  return block(feed, {fmt::format("{}: one request alone may cost more", refusal.reason), kNeverMs,
+                      false, true});
 }
 
 // Near the cap the small ones go first; what does not fit steps aside for what does.
