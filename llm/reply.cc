@@ -197,6 +197,7 @@ void decode_stream(const HttpReply& reply, const Provider& provider, DecodedRepl
     const ExchangeRule rule = rule_of(reply.exchange);
     decoded.text.clear();
     set_outcome(decoded, rule.ending, rule.error_class, rule.message);
+    if (!reply.detail.empty()) decoded.outcome.error_message += " (" + reply.detail + ")";
   } else if (streamed.is_malformed) {
     decoded.text.clear();
     set_outcome(decoded, Ending::bad_reply, "not_json", "an event of the stream is not JSON");

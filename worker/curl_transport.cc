@@ -8,6 +8,7 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <optional>
 
 #include "base/check.h"
 #include "base/errors.h"
@@ -24,6 +25,10 @@ namespace {
 
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t kMaxHeaderBytes = 64 << 10;
+// A stream's first delta comes soon, whatever the length of the answer.
+constexpr std::int64_t kFirstDeltaTimeoutMs = 120'000;
+// After [DONE] the connection should end; some servers let it stand.
+constexpr std::int64_t kAfterDoneMs = 1000;
 
 void append(HeaderList& list, const std::string& line) {
   curl_slist* longer = curl_slist_append(list.get(), line.c_str());
@@ -112,7 +117,9 @@ struct CurlTransport::Transfer {
   bool is_oversize = false;
   bool has_payload = false;
   std::size_t header_bytes = 0;
-  std::int64_t last_payload_ms = 0;  // or the time of sending
+  int status = 0;
+  std::optional<StreamReader> stream;  // once its body has begun as one
+  std::int64_t last_payload_ms = 0;    // or the time of sending
   std::int64_t started_ms = 0;
   std::int64_t sent_ms = 0;  // or the start, as long as it is not sent
 
@@ -120,10 +127,18 @@ struct CurlTransport::Transfer {
 
   std::int64_t silent_at_ms() const {
     const Provider& provider = *endpoint->provider;
+    if (stream && stream->reply().is_ended) return last_payload_ms + kAfterDoneMs;
     if (has_payload) return last_payload_ms + provider.progress_timeout_ms;
-    if (!provider.first_byte_timeout_ms) return kNever;
-    return last_payload_ms + *provider.first_byte_timeout_ms;
+    if (provider.first_byte_timeout_ms) return last_payload_ms + *provider.first_byte_timeout_ms;
+    return request.is_stream ? last_payload_ms + kFirstDeltaTimeoutMs : kNever;
   }
+  std::int64_t too_slow_at_ms() const {
+    return request.max_latency_ms ? sent_ms + *request.max_latency_ms : kNever;
+  }
+  std::int64_t ends_at_ms() const { return std::min(silent_at_ms(), too_slow_at_ms()); }
+
+  void note_payload();
+  bool begins_stream(std::string_view chunk) const;
 
   static int on_send(void* self, char*, char*, int, int) noexcept;
   static std::size_t on_header(char* bytes, std::size_t, std::size_t size, void* self) noexcept;
@@ -137,7 +152,7 @@ int CurlTransport::Transfer::on_send(void* self, char*, char*, int, int) noexcep
   transfer.endpoint->is_connected = true;
   transfer.sent_ms = transfer.last_payload_ms = transfer.owner->clock_.now_ms();
   transfer.owner->next_silence_check_ms_ =
-      std::min(transfer.owner->next_silence_check_ms_, transfer.silent_at_ms());
+      std::min(transfer.owner->next_silence_check_ms_, transfer.ends_at_ms());
   return CURL_PREREQFUNC_OK;
 }
 
@@ -152,6 +167,8 @@ std::size_t CurlTransport::Transfer::on_header(char* bytes, std::size_t, std::si
   const std::string_view line = trimmed({bytes, size});
   if (line.starts_with("HTTP/")) {  // also after 1xx and a proxy's own reply
     transfer.reply.headers.clear();
+    const std::size_t space = line.find(' ');
+    transfer.status = space == std::string_view::npos ? 0 : std::atoi(line.data() + space);
     return size;
   }
   const std::size_t colon = line.find(':');
@@ -162,20 +179,45 @@ std::size_t CurlTransport::Transfer::on_header(char* bytes, std::size_t, std::si
   return size;
 }
 
+void CurlTransport::Transfer::note_payload() {
+  const std::int64_t now_ms = owner->clock_.now_ms();
+  if (!has_payload) reply.first_byte_ms = now_ms - sent_ms;
+  has_payload = true;
+  last_payload_ms = now_ms;
+  owner->next_silence_check_ms_ = std::min(owner->next_silence_check_ms_, ends_at_ms());
+}
+
+// A server may answer a request for a stream with plain JSON, and errors are always that.
+bool CurlTransport::Transfer::begins_stream(std::string_view chunk) const {
+  if (!request.is_stream || has_payload || status < 200 || status >= 300) return false;
+  if (reply.header("content-type").find("event-stream") != std::string::npos) return true;
+  const std::string_view start = trimmed(chunk);
+  return start.starts_with("data:") || start.starts_with("event:") || start.starts_with(':');
+}
+
 std::size_t CurlTransport::Transfer::on_body(char* bytes, std::size_t, std::size_t size,
                                              void* self) noexcept {
   Transfer& transfer = *static_cast<Transfer*>(self);
   const std::string_view chunk(bytes, size);
-  if (is_blank(chunk) && !transfer.has_payload) return size;
-  if (!is_blank(chunk)) {
-    const std::int64_t now_ms = transfer.owner->clock_.now_ms();
-    if (!transfer.has_payload) transfer.reply.first_byte_ms = now_ms - transfer.sent_ms;
-    transfer.has_payload = true;
-    transfer.last_payload_ms = now_ms;
-    transfer.owner->next_silence_check_ms_ =
-        std::min(transfer.owner->next_silence_check_ms_, transfer.silent_at_ms());
-  }
   const auto limit = static_cast<std::size_t>(transfer.owner->options_.max_reply_bytes);
+  if (!transfer.stream && transfer.begins_stream(chunk)) {
+    transfer.stream.emplace(transfer.endpoint->provider->dialect, limit);
+  }
+  if (transfer.stream) {
+    switch (transfer.stream->feed(chunk)) {
+      case StreamReader::Fed::too_long:
+        transfer.is_oversize = true;
+        return 0;
+      case StreamReader::Fed::payload:
+        transfer.note_payload();
+        break;
+      case StreamReader::Fed::nothing:
+        break;
+    }
+    return size;
+  }
+  if (is_blank(chunk) && !transfer.has_payload) return size;
+  if (!is_blank(chunk)) transfer.note_payload();
   if (transfer.reply.body.size() + size > limit) {
     transfer.is_oversize = true;
     return 0;
@@ -301,6 +343,8 @@ void CurlTransport::start(HttpRequest request) {
   transfer.sends = 0;
   transfer.is_oversize = transfer.has_payload = false;
   transfer.header_bytes = 0;
+  transfer.status = 0;
+  transfer.stream.reset();
   transfer.started_ms = transfer.sent_ms = transfer.last_payload_ms = clock_.now_ms();
   apply(transfer);
   flying_[transfer.request.attempt.value] = &transfer;
@@ -451,9 +495,14 @@ void CurlTransport::end(Transfer& transfer, Exchange exchange, std::string detai
   curl_easy_getinfo(transfer.easy, CURLINFO_RESPONSE_CODE, &status);
   reply.status = static_cast<int>(status);
   reply.total_ms = reply.received_at_ms - transfer.sent_ms;
+  if (transfer.stream) reply.streamed = transfer.stream->take();
   const std::string& key = transfer.endpoint->key.reveal();
   const bool is_answer = reply.status >= 200 && reply.status < 300;
   hide(key, is_answer ? kShortestHiddenInAnswer : kShortestHidden, reply.body);
+  if (reply.streamed) {
+    hide(key, kShortestHiddenInAnswer, reply.streamed->text);
+    hide(key, kShortestHidden, reply.streamed->error_json);
+  }
   hide(key, kShortestHidden, reply.detail);
   for (Header& header : reply.headers) hide(key, kShortestHidden, header.value);
   curl_multi_remove_handle(multi_->handle, transfer.easy);
@@ -469,14 +518,16 @@ void CurlTransport::end_silent() {
   next_silence_check_ms_ = kNever;
   for (const auto& [attempt, transfer] : flying_) {
     if (transfer->sends == 0) continue;  // the connect timeout is libcurl's
-    if (transfer->silent_at_ms() <= now_ms) {
+    if (transfer->ends_at_ms() <= now_ms) {
       silent.push_back(transfer);
     } else {
-      next_silence_check_ms_ = std::min(next_silence_check_ms_, transfer->silent_at_ms());
+      next_silence_check_ms_ = std::min(next_silence_check_ms_, transfer->ends_at_ms());
     }
   }
   for (Transfer* transfer : silent) {
-    end(*transfer, transfer->has_payload ? Exchange::stalled : Exchange::first_byte_timeout, "");
+    Exchange exchange = transfer->has_payload ? Exchange::stalled : Exchange::first_byte_timeout;
+    if (transfer->too_slow_at_ms() <= now_ms) exchange = Exchange::too_slow;
+    end(*transfer, exchange, "");
   }
 }
 

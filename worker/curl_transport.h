@@ -6,8 +6,9 @@
 // would send the POST again, up to five times, and report one success. Every send is announced to
 // PREREQFUNCTION, and a second one for the same attempt is stopped there.
 //
-// Four timers end a request: connect, first payload byte, payload progress, deadline. White space
-// before the JSON begins, and chunks of nothing else, are keep-alives and no payload.
+// Five timers end a request: connect, first payload byte, payload progress, the chain's
+// max_latency, deadline. White space before the JSON begins, chunks of nothing else, and comments
+// and pings of a stream are keep-alives and no payload.
 
 #include <map>
 #include <memory>

@@ -20,8 +20,9 @@ struct HttpRequest {
   std::string model;                   // for people
   std::string path;                    // after the provider's base_url
   std::string body;
-  bool is_stream = false;                      // the body asks for server-sent events
-  std::optional<std::int64_t> max_latency_ms = std::nullopt;  // cut it after this, before its deadline
+  bool is_stream = false;  // the body asks for server-sent events
+  std::optional<std::int64_t> max_latency_ms =
+      std::nullopt;  // cut it after this, before its deadline
 };
 
 struct Received {
