@@ -176,7 +176,7 @@ InputFormat format_of(const SubmitFlags& flags) {
 // has none of that name.
 int route_for(const Document& document, const SubmitFlags& flags, const Config& config,
               BatchSpec& spec) {
-  const int route = document.route.empty() ? 0 : route_named(spec, document.route);
+  const int route = document.route.empty() ? 0 : route_index(spec, document.route);
   const auto task = config.tasks.find(spec.task);
   if (route < 0 || task == config.tasks.end() || !document.error.empty()) return route;
   const bool rules_apply = document.route.empty() && flags.route.empty() && flags.models.empty();

@@ -12,20 +12,12 @@
 namespace docmill {
 namespace {
 
-std::optional<double> number_of(const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  if (!std::isfinite(value) || value < 0 || value > 1e15) return std::nullopt;
-  return value;
-}
-
-constexpr std::int64_t kDayMs = 86'400'000;
+constexpr std::int64_t kLongestResetMs = 31 * std::int64_t{86'400'000};
 
 // Seconds to go ("59"), an instant in seconds or ms since 1970, "6m0s", or a date.
 std::optional<std::int64_t> reset_ms(const std::string& text, std::int64_t now_ms) {
   std::optional<double> ms;
-  if (const auto number = number_of(text)) {
+  if (const auto number = header_number(text)) {
     if (*number > 1e12) {
       ms = *number - static_cast<double>(now_ms);
     } else if (*number > 1e9) {
@@ -42,19 +34,41 @@ std::optional<std::int64_t> reset_ms(const std::string& text, std::int64_t now_m
     const std::int64_t date_s = curl_getdate(date.c_str(), nullptr);
     if (date_s > 0) ms = static_cast<double>(date_s * 1000 - now_ms);
   }
-  if (!ms || *ms < 0 || *ms > static_cast<double>(31 * kDayMs)) return std::nullopt;
+  if (!ms || *ms < 0 || *ms > static_cast<double>(kLongestResetMs)) return std::nullopt;
   return static_cast<std::int64_t>(*ms);
 }
 
 std::optional<RateHint> hint_of(const HttpReply& reply, const std::string& limit,
                                 const std::string& remaining, const std::string& reset) {
-  const auto most = number_of(reply.header(limit));
-  const auto left = number_of(reply.header(remaining));
+  const auto most = header_number(reply.header(limit));
+  const auto left = header_number(reply.header(remaining));
   if (!most || !left || *most < 1 || *left > *most) return std::nullopt;
   return RateHint{*most, *left, reset_ms(reply.header(reset), reply.received_at_ms)};
 }
 
 }  // namespace
+
+std::optional<double> header_number(const std::string& text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (!std::isfinite(value) || value < 0 || value > 1e15) return std::nullopt;
+  return value;
+}
+
+std::optional<std::int64_t> retry_after_ms(const HttpReply& reply, std::int64_t now_ms) {
+  if (const auto value = header_number(reply.header("retry-after-ms"))) {
+    return static_cast<std::int64_t>(std::ceil(*value));
+  }
+  const std::string& asked = reply.header("retry-after");
+  if (asked.empty()) return std::nullopt;
+  if (const auto seconds = header_number(asked)) {
+    return static_cast<std::int64_t>(std::ceil(*seconds * 1000));
+  }
+  const std::int64_t date_s = curl_getdate(asked.c_str(), nullptr);
+  if (date_s < 0) return std::nullopt;
+  return std::max<std::int64_t>(0, date_s * 1000 - now_ms);
+}
 
 RateHints read_rate_headers(const HttpReply& reply) {
   RateHints hints;

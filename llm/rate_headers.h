@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "llm/http_reply.h"
 
@@ -28,5 +29,12 @@ using RateHints = std::array<std::optional<RateHint>, kMeters>;  // by Meter
 
 // A meter is absent unless both its limit and its rest are there and make sense.
 RateHints read_rate_headers(const HttpReply& reply);
+
+// How long the provider asks to wait, in ms: retry-after-ms, Retry-After (seconds, fractions, HTTP
+// date), or nothing. `now_ms` is for dates.
+std::optional<std::int64_t> retry_after_ms(const HttpReply& reply, std::int64_t now_ms);
+
+// A plain number of a header, 0 or more; nothing for anything else.
+std::optional<double> header_number(const std::string& text);
 
 }  // namespace docmill

@@ -1,15 +1,13 @@
 #include "llm/reply.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "llm/error_body.h"
 #include "llm/json_text.h"
+#include "llm/rate_headers.h"
 #include "llm/request.h"
 #include "llm/usage.h"
 
@@ -250,16 +248,8 @@ void decode_failure(const HttpReply& reply, const Provider& provider, DecodedRep
   if (decoded.usage) decoded.usage_json = to_text(body->at("usage"));
 }
 
-std::optional<double> number_of(const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  if (!std::isfinite(value) || value < 0 || value > 1e9) return std::nullopt;
-  return value;
-}
-
 std::optional<std::int64_t> provider_time_ms(const HttpReply& reply) {
-  if (const auto value = number_of(reply.header("openai-processing-ms"))) {
+  if (const auto value = header_number(reply.header("openai-processing-ms"))) {
     return static_cast<std::int64_t>(*value);
   }
   return std::nullopt;
@@ -360,20 +350,6 @@ Settlement settlement_of(const DecodedReply& decoded, const HttpReply& reply,
     settlement.cost_pusd = 0;
   }
   return settlement;
-}
-
-std::optional<std::int64_t> retry_after_ms(const HttpReply& reply, std::int64_t now_ms) {
-  if (const auto value = number_of(reply.header("retry-after-ms"))) {
-    return static_cast<std::int64_t>(std::ceil(*value));
-  }
-  const std::string& asked = reply.header("retry-after");
-  if (asked.empty()) return std::nullopt;
-  if (const auto seconds = number_of(asked)) {
-    return static_cast<std::int64_t>(std::ceil(*seconds * 1000));
-  }
-  const std::int64_t date_s = curl_getdate(asked.c_str(), nullptr);
-  if (date_s < 0) return std::nullopt;
-  return std::max<std::int64_t>(0, date_s * 1000 - now_ms);
 }
 
 }  // namespace docmill

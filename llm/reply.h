@@ -44,8 +44,4 @@ std::string estimated_usage_json(const HttpReply& reply, std::int64_t input_toke
 Settlement settlement_of(const DecodedReply& decoded, const HttpReply& reply,
                          const std::optional<PriceRow>& price);
 
-// How long the provider asks to wait, in ms: retry-after-ms, Retry-After (seconds, fractions, HTTP
-// date), or nothing. `now_ms` is for dates.
-std::optional<std::int64_t> retry_after_ms(const HttpReply& reply, std::int64_t now_ms);
-
 }  // namespace docmill

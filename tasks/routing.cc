@@ -53,7 +53,7 @@ Chain cheapest_first(const Chain& chain, const BatchSpec& spec, const Models& mo
 
 }  // namespace
 
-int route_named(const BatchSpec& spec, const std::string& name) {
+int route_index(const BatchSpec& spec, const std::string& name) {
   for (std::size_t i = 0; i < spec.routes.size(); ++i) {
     if (spec.routes[i].name == name) return static_cast<int>(i);
   }
@@ -64,7 +64,7 @@ int choose_route(BatchSpec& spec, int route, bool rules_apply, const RoutePolicy
                  const Models& models, const std::string& text) {
   for (const Rule& rule : policy.rules) {
     if (!rules_apply || !fits(rule, text)) continue;
-    const int named = route_named(spec, rule.route);
+    const int named = route_index(spec, rule.route);
     if (named >= 0) route = named;  // else --regions has left nothing of it
     break;
   }

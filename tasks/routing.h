@@ -25,7 +25,7 @@ struct RoutePolicy {
 };
 
 // The index of the first route of that name; -1 when there is none.
-int route_named(const BatchSpec& spec, const std::string& name);
+int route_index(const BatchSpec& spec, const std::string& name);
 
 // The route for a text that starts out on `route`: by the rules when `rules_apply`, then, with
 // cheapest_first, the one of that name whose chain is in the text's own order, which is added to

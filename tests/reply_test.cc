@@ -2,6 +2,7 @@
 // their own with one thing broken.
 
 #include "llm/reply.h"
+#include "llm/rate_headers.h"
 
 #include <nlohmann/json.hpp>
 

@@ -46,7 +46,8 @@ const std::string kOpenAi =
     ": keep-alive\n\n"
     R"(data: {"id":"c1","model":"gpt-x","choices":[{"index":0,"delta":{"role":"assistant"}}]})"
     "\n\n"
-    R"(data: {"choices":[{"index":0,"delta":{"content":"Grüße 你好 "},"finish_reason":null}],"usage":null})"
+    R"(data: {"choices":[{"index":0,"delta":{"content":"Grüße 你好 "},)"
+    R"("finish_reason":null}],"usage":null})"
     "\r\n\r\n"
     R"(data: {"choices":[{"index":0,"delta":{"content":"🙂 end"}}]})"
     "\r\r"
@@ -57,15 +58,20 @@ const std::string kOpenAi =
 
 const std::string kAnthropic =
     "event: message_start\n"
-    R"(data: {"type":"message_start","message":{"model":"claude-x","usage":{"input_tokens":25,"cache_read_input_tokens":5,"output_tokens":1,"service_tier":"standard"}}})"
+    R"(data: {"type":"message_start","message":{"model":"claude-x","usage":{"input_tokens":25,)"
+    R"("cache_read_input_tokens":5,"output_tokens":1,"service_tier":"standard"}}})"
     "\n\nevent: content_block_start\n"
-    R"(data: {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}})"
+    R"(data: {"type":"content_block_start","index":0,)"
+    R"("content_block":{"type":"thinking","thinking":""}})"
     "\n\nevent: content_block_delta\n"
-    R"(data: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hmm"}})"
+    R"(data: {"type":"content_block_delta","index":0,)"
+    R"("delta":{"type":"thinking_delta","thinking":"hmm"}})"
     "\n\nevent: ping\ndata: {\"type\": \"ping\"}\n\nevent: content_block_delta\n"
-    R"(data: {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"Hallo"}})"
+    R"(data: {"type":"content_block_delta","index":1,)"
+    R"("delta":{"type":"text_delta","text":"Hallo"}})"
     "\n\nevent: invented_later\ndata: {\"type\":\"invented_later\"}\n\nevent: message_delta\n"
-    R"(data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":15}})"
+    R"(data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},)"
+    R"("usage":{"output_tokens":15}})"
     "\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
 HttpReply reply_of(const StreamedReply& streamed, Exchange exchange = Exchange::complete) {
@@ -296,6 +302,9 @@ TEST_CASE("stream: how it ends decides what it is") {
     CHECK(decoded.outcome.error_class == row.error_class);
     CHECK(decoded.outcome.may_be_billed == row.may_be_billed);
   }
+}
+
+TEST_CASE("stream: an Anthropic error event after the start is an error") {
   const DecodedReply busy = decode_reply(
       reply_of(read_all(Dialect::anthropic,
                         kAnthropic.substr(0, 400) +

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/errors.h"
 #include "base/text.h"
+#include "worker/curl_multi.h"
 
 namespace docmill {
 
@@ -59,23 +60,6 @@ bool is_certificate_fault(CURLcode code) {
     default:
       return false;
   }
-}
-
-// Some gateways repeat the key in their error: "Invalid token: sk-...". It goes no further. A short
-// one could be a part of any text, and local servers take words for keys ("no-key-required"), so an
-// answer is searched for what can only be a key.
-constexpr std::size_t kShortestHidden = 8;
-constexpr std::size_t kShortestHiddenInAnswer = 16;
-
-void hide(const std::string& key, std::size_t shortest, std::string& text) {
-  if (key.size() < shortest) return;
-  std::string clean;
-  std::size_t done = 0;
-  for (std::size_t at = text.find(key); at != std::string::npos; at = text.find(key, done)) {
-    clean.append(text, done, at - done).append("[key]");
-    done = at + key.size();
-  }
-  if (done > 0) text = clean.append(text, done, std::string::npos);
 }
 
 std::string escaped(const std::string& text) {
@@ -226,53 +210,9 @@ std::size_t CurlTransport::Transfer::on_body(char* bytes, std::size_t, std::size
   return size;
 }
 
-// The multi handle, its epoll set and its one timer.
-struct CurlTransport::Multi {
-  CURLM* handle = curl_multi_init();
-  Fd epoll{epoll_create1(EPOLL_CLOEXEC)};
-  const Clock* clock = nullptr;
-  std::int64_t timer_at_ms = kNever;
-  std::vector<int> watched;
-
-  Multi() {
-    if (handle == nullptr) throw WorldError("libcurl could not start");
-    if (!epoll.is_open()) throw world_error_from_errno("epoll");
-  }
-  ~Multi() { curl_multi_cleanup(handle); }
-  Multi(const Multi&) = delete;
-
-  // libcurl says which events it wants on a socket; `known` marks the ones that we have.
-  static int on_socket(CURL*, curl_socket_t fd, int what, void* self, void* known) noexcept {
-    Multi& multi = *static_cast<Multi*>(self);
-    epoll_event event{};
-    event.data.fd = fd;
-    if (what == CURL_POLL_REMOVE) {
-      epoll_ctl(multi.epoll.get(), EPOLL_CTL_DEL, fd, &event);
-      return 0;
-    }
-    if (what & CURL_POLL_IN) event.events |= EPOLLIN;
-    if (what & CURL_POLL_OUT) event.events |= EPOLLOUT;
-    const int action = known == nullptr ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-    if (epoll_ctl(multi.epoll.get(), action, fd, &event) != 0) return -1;
-    curl_multi_assign(multi.handle, fd, &multi);
-    return 0;
-  }
-
-  static int on_timer(CURLM*, long after_ms, void* self) noexcept {
-    Multi& multi = *static_cast<Multi*>(self);
-    multi.timer_at_ms = after_ms < 0 ? kNever : multi.clock->now_ms() + after_ms;
-    return 0;
-  }
-};
-
 CurlTransport::CurlTransport(const Clock& clock, const Providers& providers,
                              const std::map<std::string, Key>& keys, Options options)
-    : clock_(clock), options_(std::move(options)), multi_(std::make_unique<Multi>()) {
-  multi_->clock = &clock_;
-  curl_multi_setopt(multi_->handle, CURLMOPT_SOCKETFUNCTION, &Multi::on_socket);
-  curl_multi_setopt(multi_->handle, CURLMOPT_SOCKETDATA, multi_.get());
-  curl_multi_setopt(multi_->handle, CURLMOPT_TIMERFUNCTION, &Multi::on_timer);
-  curl_multi_setopt(multi_->handle, CURLMOPT_TIMERDATA, multi_.get());
+    : clock_(clock), options_(std::move(options)), multi_(std::make_unique<CurlMulti>(clock)) {
   curl_multi_setopt(multi_->handle, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
   // By default the cache shrinks with the handles in use, and connections are made anew.
   curl_multi_setopt(multi_->handle, CURLMOPT_MAXCONNECTS, long{options_.in_flight + 16});
@@ -496,15 +436,7 @@ void CurlTransport::end(Transfer& transfer, Exchange exchange, std::string detai
   reply.status = static_cast<int>(status);
   reply.total_ms = reply.received_at_ms - transfer.sent_ms;
   if (transfer.stream) reply.streamed = transfer.stream->take();
-  const std::string& key = transfer.endpoint->key.reveal();
-  const bool is_answer = reply.status >= 200 && reply.status < 300;
-  hide(key, is_answer ? kShortestHiddenInAnswer : kShortestHidden, reply.body);
-  if (reply.streamed) {
-    hide(key, kShortestHiddenInAnswer, reply.streamed->text);
-    hide(key, kShortestHidden, reply.streamed->error_json);
-  }
-  hide(key, kShortestHidden, reply.detail);
-  for (Header& header : reply.headers) hide(key, kShortestHidden, header.value);
+  hide_key(transfer.endpoint->key, reply);
   curl_multi_remove_handle(multi_->handle, transfer.easy);
   flying_.erase(transfer.request.attempt.value);
   received_.push_back({transfer.request.attempt, std::move(reply)});

@@ -22,6 +22,8 @@
 
 namespace docmill {
 
+struct CurlMulti;
+
 class CurlTransport : public Transport {
  public:
   struct Options {
@@ -48,7 +50,6 @@ class CurlTransport : public Transport {
  private:
   struct Endpoint;
   struct Transfer;
-  struct Multi;
 
   Transfer& idle_transfer();
   void apply(Transfer& transfer);
@@ -60,7 +61,7 @@ class CurlTransport : public Transport {
   const Clock& clock_;
   Options options_;
   std::map<std::string, std::unique_ptr<Endpoint>> endpoints_;
-  std::unique_ptr<Multi> multi_;
+  std::unique_ptr<CurlMulti> multi_;
   std::vector<std::unique_ptr<Transfer>> transfers_;  // also the idle ones, with their handles
   std::vector<Transfer*> idle_;
   std::map<std::int64_t, Transfer*> flying_;  // by attempt

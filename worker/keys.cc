@@ -76,7 +76,35 @@ Key load_key(const Provider& provider) {
   return {};
 }
 
+// A short key could be a part of any text, and local servers take words for keys
+// ("no-key-required"), so an answer is searched for what can only be a key.
+constexpr std::size_t kShortestHidden = 8;
+constexpr std::size_t kShortestHiddenInAnswer = 16;
+
+void hide(const std::string& key, std::size_t shortest, std::string& text) {
+  if (key.size() < shortest) return;
+  std::string clean;
+  std::size_t done = 0;
+  for (std::size_t at = text.find(key); at != std::string::npos; at = text.find(key, done)) {
+    clean.append(text, done, at - done).append("[key]");
+    done = at + key.size();
+  }
+  if (done > 0) text = clean.append(text, done, std::string::npos);
+}
+
 }  // namespace
+
+void hide_key(const Secret& secret, HttpReply& reply) {
+  const std::string& key = secret.reveal();
+  const bool is_answer = reply.status >= 200 && reply.status < 300;
+  hide(key, is_answer ? kShortestHiddenInAnswer : kShortestHidden, reply.body);
+  if (reply.streamed) {
+    hide(key, kShortestHiddenInAnswer, reply.streamed->text);
+    hide(key, kShortestHidden, reply.streamed->error_json);
+  }
+  hide(key, kShortestHidden, reply.detail);
+  for (Header& header : reply.headers) hide(key, kShortestHidden, header.value);
+}
 
 std::map<std::string, Key> load_keys(const Providers& providers) {
   std::map<std::string, Key> keys;

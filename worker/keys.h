@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/secret.h"
+#include "llm/http_reply.h"
 #include "llm/model.h"
 
 namespace docmill {
@@ -21,5 +22,8 @@ std::map<std::string, Key> load_keys(const Providers& providers);
 
 // No core dump and no ptrace by others of the same user, from here on.
 void forbid_core_dumps();
+
+// Some gateways repeat the key in their error: "Invalid token: sk-...". It goes no further.
+void hide_key(const Secret& secret, HttpReply& reply);
 
 }  // namespace docmill

@@ -154,21 +154,23 @@ void Lane::learn(const Departure& departure, const RateHints& hints, std::int64_
 
 void Lane::adapt(const Departure& departure, const Outcome& outcome, std::int64_t now_ms) {
   if (outcome.ending == Ending::answered) {
-    bare_refusals_ = 0;
+    bare_rests_ = 0;
+    pace_.answered();
     if (in_flight_now_) *in_flight_now_ += 1 / *in_flight_now_;
     return;
   }
   const bool is_429 = outcome.ending == Ending::rate_limited;
   if (!is_429 && outcome.ending != Ending::overloaded) return;
-  const bool is_new = is_429 && pace_.refused(departure.at_ms, now_ms);
+  const bool is_new =
+      is_429 && pace_.refused(departure.at_ms, outcome.retry_after_ms.has_value(), now_ms);
   if (is_new) {
     provider_.be_stricter(now_ms);
     own_.be_stricter(now_ms);
   }
   if (is_429 && outcome.retry_after_ms) return;
-  if (is_new) {
-    // A learnt pace makes a long rest needless.
-    const int doublings = pace_.per_minute() ? 0 : std::min(bare_refusals_++, 7);
+  // One refusal among answers is no reason to rest, and a learnt pace makes it needless.
+  if (pace_.in_a_row() >= 2 && !pace_.per_minute() && now_ms >= rests_until_ms_) {
+    const int doublings = std::min(bare_rests_++, 7);
     rests_until_ms_ =
         std::max(rests_until_ms_, now_ms + std::min(kLongestRestMs, kShortestRestMs << doublings));
     rests_for_ = fmt::format("{} answered 429", model_.key);

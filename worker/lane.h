@@ -76,7 +76,7 @@ class Lane {
   std::int64_t next_order_ = 1;
   std::optional<double> in_flight_now_;  // absent: overload has not lowered it
   std::int64_t lowered_at_ms_ = 0;
-  int bare_refusals_ = 0;  // 429 without a time to wait, since the last answer
+  int bare_rests_ = 0;  // after 429 without a time to wait, since the last answer
   int bad_requests_in_a_row_ = 0;
   std::int64_t rests_until_ms_ = 0;
   std::string rests_for_;

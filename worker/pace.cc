@@ -8,15 +8,21 @@ namespace {
 // Below these a rate cannot be told from chance.
 constexpr std::int64_t kShortestStretchMs = 900;
 constexpr std::int64_t kFewestLetIn = 3;
-// Long enough for a figure that is right to a percent; short enough to follow a changed limit.
-constexpr std::int64_t kLongestStretchMs = 120'000;
+constexpr std::int64_t kEnoughLetIn = 30;
 constexpr double kCaution = 0.97;
 constexpr double kGrowthPerSecond = 0.001;  // a percent in ten seconds
+constexpr double kUnsureGrowthPerSecond = 0.004;
 constexpr double kBurstSeconds = 0.5;
-constexpr std::int64_t kForgottenMs = 1'800'000;
 constexpr std::int64_t kUpdateEveryMs = 250;
+// Three of a hundred are too many; two, when they come with a time to wait.
+constexpr std::size_t kTooManyRefusals = 3;
+constexpr std::int64_t kOfRequests = 100;
+// What was let in over a longer time may have been let in at different limits.
+constexpr std::int64_t kLongestStretchMs = 60'000;
+// Under so much of what was learnt a real limit would not refuse.
+constexpr double kSurelyBelow = 0.99;
 // When nothing was sent for so long, the time says nothing about the limit.
-constexpr std::int64_t kIdleMs = 10'000;
+constexpr std::int64_t kIdleGapMs = 10'000;
 constexpr double kRampPerMinute = 30'000;  // one in 2 ms
 constexpr double kRampAtOnce = 8;
 constexpr double kRampAfterRefusalPerMinute = 1'200;  // one in 50 ms
@@ -40,15 +46,11 @@ std::int64_t Pace::free_at_ms(std::int64_t now_ms) {
     if (per_minute >= kRampEndsPerMinute) ramp_.reset();
   }
   if (!bucket_) return ramp_ ? ramp_->free_at_ms(now_ms) : now_ms;
-  if (now_ms - last_refusal_ms_ > kForgottenMs) {
-    bucket_.reset();
-    first_refusal_ms_ = 0;
-    return now_ms;
-  }
   if (now_ms - updated_ms_ >= kUpdateEveryMs) {
     updated_ms_ = now_ms;
-    const double quiet_s = static_cast<double>(now_ms - last_refusal_ms_) / 1000;
-    const double per_minute = learnt_per_minute_ * (kCaution + kGrowthPerSecond * quiet_s);
+    const double since_s = static_cast<double>(now_ms - learnt_ms_) / 1000;
+    const double growth = is_sure_ ? kGrowthPerSecond : kUnsureGrowthPerSecond;
+    const double per_minute = learnt_per_minute_ * (kCaution + growth * since_s);
     bucket_->set_rate(now_ms, per_minute, per_minute / 60 * kBurstSeconds);
   }
   return bucket_->free_at_ms(now_ms);
@@ -56,12 +58,13 @@ std::int64_t Pace::free_at_ms(std::int64_t now_ms) {
 
 void Pace::started(std::int64_t now_ms) {
   const double per_minute = this->per_minute().value_or(60'000);
-  const auto idle_ms = std::max(kIdleMs, static_cast<std::int64_t>(3 * 60'000 / per_minute));
-  if (now_ms - last_start_ms_ > idle_ms) {
-    first_refusal_ms_ = 0;
+  const auto gap_ms = std::max(kIdleGapMs, static_cast<std::int64_t>(3 * 60'000 / per_minute));
+  if (now_ms - last_start_ms_ > gap_ms) {
+    stretch_ms_ = 0;
     begin_ramp(now_ms, kRampPerMinute, kRampAtOnce);
   }
   last_start_ms_ = now_ms;
+  ++started_;
   ++let_in_;
   if (ramp_) {
     ramp_->take(now_ms, 1);
@@ -70,40 +73,53 @@ void Pace::started(std::int64_t now_ms) {
   if (bucket_) bucket_->take(now_ms, 1);
 }
 
-bool Pace::refused(std::int64_t started_at_ms, std::int64_t now_ms) {
+bool Pace::refused(std::int64_t started_at_ms, bool rests, std::int64_t now_ms) {
   // It was counted as let in when it was started.
-  if (first_refusal_ms_ != 0 && started_at_ms >= first_refusal_ms_ && let_in_ > 0) --let_in_;
-  const bool is_new = first_refusal_ms_ == 0 || started_at_ms >= last_refusal_ms_;
-  if (!is_new) return false;
-  if (first_refusal_ms_ == 0) {
-    first_refusal_ms_ = now_ms;
-    let_in_ = 0;
-  } else {
+  if (stretch_ms_ != 0 && started_at_ms >= stretch_ms_ && let_in_ > 0) --let_in_;
+  ++in_a_row_;
+  if (!bucket_ && (rests || in_a_row_ >= 2)) begin_ramp(now_ms, kRampAfterRefusalPerMinute, 1);
+  if (last_refusal_ms_ != 0 && started_at_ms < last_refusal_ms_) return false;
+  last_refusal_ms_ = now_ms;
+  refusals_.push_back(started_);
+  while (refusals_.front() < started_ - kOfRequests) refusals_.pop_front();
+  if (stretch_ms_ == 0) {
+    begin_stretch(now_ms);
+  } else if (refusals_.size() + (rests ? 1 : 0) >= kTooManyRefusals || (bucket_ && !is_sure_)) {
     learn(now_ms);
   }
-  last_refusal_ms_ = now_ms;
-  begin_ramp(now_ms, kRampAfterRefusalPerMinute, 1);
   return true;
 }
 
 void Pace::learn(std::int64_t now_ms) {
-  const std::int64_t stretch_ms = now_ms - first_refusal_ms_;
+  if (is_sure_ && bucket_->per_minute() < learnt_per_minute_ * kSurelyBelow) {
+    set_learnt(2 * learnt_per_minute_, now_ms);
+    is_sure_ = false;
+    begin_stretch(now_ms);
+    return;
+  }
+  const std::int64_t stretch_ms = now_ms - stretch_ms_;
   if (stretch_ms < kShortestStretchMs || let_in_ < kFewestLetIn) return;
-  if (stretch_ms > kLongestStretchMs && bucket_) {
-    // The limit may have changed meanwhile; it is a little below what was sent last.
-    learnt_per_minute_ = bucket_->per_minute();
-  } else {
-    learnt_per_minute_ = static_cast<double>(let_in_) * 60'000 / static_cast<double>(stretch_ms);
-  }
-  updated_ms_ = now_ms;
-  const double per_minute = learnt_per_minute_ * kCaution;
-  if (!bucket_) bucket_.emplace(per_minute, kBurstSeconds);
-  bucket_->set_rate(now_ms, per_minute, per_minute / 60 * kBurstSeconds);
+  double per_minute = static_cast<double>(let_in_) * 60'000 / static_cast<double>(stretch_ms);
+  // What was just refused is a little above the limit as it is now.
+  if (bucket_ && stretch_ms > kLongestStretchMs) per_minute = bucket_->per_minute();
+  set_learnt(per_minute, now_ms);
   bucket_->lower_to(now_ms, 0);
-  if (stretch_ms > kLongestStretchMs) {
-    first_refusal_ms_ = now_ms;
-    let_in_ = 0;
-  }
+  is_sure_ = let_in_ >= kEnoughLetIn;
+  if (is_sure_) begin_stretch(now_ms);
+}
+
+void Pace::set_learnt(double per_minute, std::int64_t now_ms) {
+  learnt_per_minute_ = per_minute;
+  learnt_ms_ = updated_ms_ = now_ms;
+  const double cautious = per_minute * kCaution;
+  if (!bucket_) bucket_.emplace(cautious, kBurstSeconds);
+  bucket_->set_rate(now_ms, cautious, cautious / 60 * kBurstSeconds);
+  refusals_.clear();
+}
+
+void Pace::begin_stretch(std::int64_t now_ms) {
+  stretch_ms_ = now_ms;
+  let_in_ = 0;
 }
 
 std::optional<double> Pace::per_minute() const {
