@@ -32,6 +32,7 @@ Action add_work(CLI::App& app, const Global& global);
 Action add_wait(CLI::App& app, const Global& global);
 Action add_status(CLI::App& app, const Global& global);
 Action add_results(CLI::App& app, const Global& global);
+Action add_explain(CLI::App& app, const Global& global);
 Action add_report(CLI::App& app, const Global& global);
 Action add_retry(CLI::App& app, const Global& global);
 Action add_pause(CLI::App& app, const Global& global);

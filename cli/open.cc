@@ -62,7 +62,9 @@ fs::path find_store(const Global& global, const Config& config) {
 }
 
 std::unique_ptr<OpenedReader> open_reader(const Global& global) {
-  return std::make_unique<OpenedReader>(find_store(global, open_config(global)));
+  Config config = open_config(global);
+  const fs::path store = find_store(global, config);
+  return std::make_unique<OpenedReader>(store, std::move(config));
 }
 
 std::unique_ptr<OpenedQueue> open_queue(const Global& global) {

@@ -26,12 +26,13 @@ std::filesystem::path find_store(const Global& global, const Config& config);
 // A store opened to look at.
 struct OpenedReader {
   std::filesystem::path store;
+  Config config;
   SqliteCommit commit;
   Database db;
   StoreReader reader;
   SystemClock clock;
-  explicit OpenedReader(const std::filesystem::path& path)
-      : store(path), db(path, Access::read_only, commit), reader(db) {}
+  explicit OpenedReader(const std::filesystem::path& path, Config with = {})
+      : store(path), config(std::move(with)), db(path, Access::read_only, commit), reader(db) {}
 };
 std::unique_ptr<OpenedReader> open_reader(const Global& global);
 

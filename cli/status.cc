@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/file.h"
+#include "base/money.h"
 #include "cli/follow.h"
 #include "report/status.h"
 
@@ -24,7 +25,7 @@ bool use_colour() {
   return is_terminal(STDOUT_FILENO) && (no_colour == nullptr || no_colour[0] == '\0');
 }
 
-std::string first_line(const StoreStatus& status) {
+std::string first_line(OpenedReader& opened, const StoreStatus& status) {
   std::string worker = "NO WORKER: docmill work";
   if (status.worker) {
     worker = fmt::format("worker pid {}, up {}", status.worker->pid,
@@ -32,15 +33,21 @@ std::string first_line(const StoreStatus& status) {
   } else if (use_colour()) {
     worker = "\033[31m" + worker + "\033[0m";
   }
-  return fmt::format("store {}    {}\n", status.store, worker);
+  std::string today;
+  if (const auto cap_pusd = opened.config.worker.caps.daily_pusd) {
+    today = fmt::format("    today {} of {}",
+                        human_usd(opened.reader.spending_since(day_of(status.now_ms))),
+                        human_usd(*cap_pusd));
+  }
+  return fmt::format("store {}    {}{}\n", status.store, worker, today);
 }
 
 std::string screen(OpenedReader& opened, const StatusFlags& flags) {
   const std::int64_t now_ms = opened.clock.now_ms();
   const StoreStatus status = read_status(opened.reader, opened.store, flags.batch, now_ms);
   if (flags.json) return status_json(status);
-  if (flags.batch.empty()) return first_line(status) + status_table(status, flags.all);
-  return first_line(status) + status_view(status.batches.front(), status);
+  if (flags.batch.empty()) return first_line(opened, status) + status_table(status, flags.all);
+  return first_line(opened, status) + status_view(status.batches.front(), status);
 }
 
 bool has_ended(OpenedReader& opened, const std::string& batch) {

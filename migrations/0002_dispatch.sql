@@ -9,5 +9,8 @@ ALTER TABLE price ADD COLUMN flex_output_pusd INTEGER CHECK (flex_output_pusd >=
 
 ALTER TABLE attempt ADD COLUMN service_tier TEXT;  -- as the reply says; NULL: it does not
 
+-- What its job waited for before it was opened, when it waited for long; for `explain`.
+ALTER TABLE attempt ADD COLUMN waited_for TEXT;
+
 -- Tokens; NULL: what the task asks for.
 ALTER TABLE job ADD COLUMN raised_output_tokens INTEGER CHECK (raised_output_tokens > 0);

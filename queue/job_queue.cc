@@ -130,6 +130,7 @@ std::optional<Claim> JobQueue::claim(const Job& job, const ClaimTerms& terms) {
   attempt.opened_at_ms = clock_.now_ms();
   attempt.request_bytes = terms.request_bytes;
   attempt.max_output_tokens = terms.max_output_tokens;
+  attempt.waited_for = terms.waited_for;
   if (terms.price) {
     attempt.ceiling_pusd =
         ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens, *terms.price);

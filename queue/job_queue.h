@@ -56,6 +56,7 @@ struct ClaimTerms {
   std::int64_t request_bytes = 0;
   std::int64_t max_input_tokens = 0;  // a true bound: no tokenizer makes more of the request
   std::int64_t max_output_tokens = 0;
+  std::string waited_for;  // what kept the job from this attempt; empty: nothing for long
   std::optional<PriceRow> price;
 };
 

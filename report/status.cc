@@ -166,6 +166,25 @@ std::string bar(const JobCounts& counts) {
   return "[" + std::string(filled, '#') + std::string(kWidth - filled, '-') + "]";
 }
 
+// By nearest rank.
+std::string percentile(const std::vector<std::int64_t>& sorted, std::size_t percent) {
+  if (sorted.empty()) return "-";
+  const std::size_t rank = (sorted.size() * percent + 99) / 100;
+  return fmt::format("{:.1f} s",
+                     static_cast<double>(sorted[std::max<std::size_t>(rank, 1) - 1]) / 1000);
+}
+
+std::string models_table(const std::vector<ModelActivity>& models) {
+  if (models.empty()) return {};
+  Table table({"MODEL", ">ANSWERS", ">429", ">ERRORS", ">P50", ">P95", ">COST"});
+  for (const ModelActivity& model : models) {
+    table.add({model.model, with_commas(model.answers), with_commas(model.refusals),
+               with_commas(model.errors), percentile(model.total_ms, 50),
+               percentile(model.total_ms, 95), column_usd(model.cost_pusd)});
+  }
+  return table.text();
+}
+
 std::int64_t percent(const JobCounts& counts) {
   return counts.ended() * 100 / std::max<std::int64_t>(counts.total(), 1);
 }
@@ -196,6 +215,7 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
     status.counts = reader.counts(batch.id);
     status.money = reader.money(batch.id);
     status.errors = reader.errors(batch.id);
+    if (!only.empty()) status.models = reader.activity(batch.id);
     status.state = state_of(batch, status.counts);
     if (status.state == "held") {
       status.held_reason =
@@ -283,7 +303,7 @@ std::string status_view(const BatchStatus& s, const StoreStatus& store) {
   if (s.money.unpriced_requests > 0) {
     text += fmt::format("   unpriced requests {}", with_commas(s.money.unpriced_requests));
   }
-  text += "\n";
+  text += "\n" + models_table(s.models);
   for (const ErrorCount& error : s.errors) {
     text += fmt::format("{}{} {}", &error == &s.errors.front() ? "failed: " : "   ", error.jobs,
                         printable_line(error.error_class));

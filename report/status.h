@@ -26,6 +26,7 @@ struct BatchStatus {
   JobCounts counts;
   BatchMoney money;
   std::vector<ErrorCount> errors;
+  std::vector<ModelActivity> models;  // of the one batch that was asked for
   double rate_per_minute = 0;
   std::optional<std::int64_t> eta_seconds;
   std::string bound_by;  // empty: nothing binds

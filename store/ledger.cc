@@ -19,8 +19,8 @@ Ledger::Ledger(Database& db)
       open_(db, R"sql(
         INSERT INTO attempt (job_id, batch_id, number, worker_id, route, provider, model,
                              model_asked, opened_at, request_bytes, max_output_tokens,
-                             ceiling_pusd, ceiling_price_id, kind)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+                             ceiling_pusd, ceiling_price_id, waited_for, kind)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
                 CASE (SELECT model FROM attempt WHERE job_id = ?1 AND number = ?3 - 1)
                   WHEN ?7 THEN 'retry' ELSE iif(?3 = 1, 'first', 'fallback') END))sql"),
       money_of_(db, R"sql(
@@ -78,9 +78,11 @@ Ledger::Ledger(Database& db)
 
 AttemptId Ledger::open(const NewAttempt& a) {
   CHECK(a.ceiling_pusd.has_value() == a.ceiling_price.has_value());
+  const std::optional<std::string> waited_for =
+      a.waited_for.empty() ? std::nullopt : std::optional(a.waited_for);
   CHECK(open_.change(a.job, a.batch, a.number, a.worker, a.route, a.provider, a.model,
                      a.model_asked, a.opened_at_ms, a.request_bytes, a.max_output_tokens,
-                     a.ceiling_pusd, a.ceiling_price) == 1);
+                     a.ceiling_pusd, a.ceiling_price, waited_for) == 1);
   return {last_insert_id(db_)};
 }
 

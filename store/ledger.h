@@ -32,6 +32,7 @@ struct NewAttempt {
   std::int64_t opened_at_ms = 0;
   std::int64_t request_bytes = 0;
   std::int64_t max_output_tokens = 0;
+  std::string waited_for;                    // what its job waited for; empty: for nothing long
   std::optional<std::int64_t> ceiling_pusd;  // absent: unpriced
   std::optional<PriceId> ceiling_price;
 };

@@ -118,7 +118,18 @@ StoreReader::StoreReader(Database& db)
         FROM job j JOIN batch b ON b.id = j.batch_id
         LEFT JOIN attempt a ON a.job_id = j.id AND a.number = j.requests
         WHERE j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL
-        ORDER BY j.id LIMIT ?3)sql") {}
+        ORDER BY j.id LIMIT ?3)sql"),
+      activity_(db, R"sql(
+        SELECT model, sum(outcome = 'answered'), sum(outcome = 'rate_limited'),
+               sum(outcome != 'answered' AND outcome != 'rate_limited'),
+               coalesce(sum(cost_pusd), 0)
+        FROM attempt WHERE batch_id = ?1 AND settled_at IS NOT NULL
+        GROUP BY model ORDER BY min(id))sql"),
+      latencies_(db, R"sql(
+        SELECT model, total_ms FROM
+          (SELECT model, total_ms, outcome FROM attempt WHERE batch_id = ?1
+           ORDER BY id DESC LIMIT 5000)
+        WHERE outcome = 'answered' AND total_ms IS NOT NULL ORDER BY total_ms)sql") {}
 
 std::vector<Batch> StoreReader::batches() {
   std::vector<std::string> names;
@@ -185,6 +196,27 @@ std::optional<WorkerRow> StoreReader::last_worker() {
   Cursor row = worker_.run();
   if (!row.next()) return std::nullopt;
   return WorkerRow{row.text(0), row.integer(1)};
+}
+
+std::vector<ModelActivity> StoreReader::activity(BatchId batch) {
+  std::vector<ModelActivity> models;
+  for (Cursor row = activity_.run(batch); row.next();) {
+    models.push_back(
+        {row.text(0), row.integer(1), row.integer(2), row.integer(3), row.integer(4), {}});
+  }
+  for (Cursor row = latencies_.run(batch); row.next();) {
+    const std::string model = row.text(0);
+    for (ModelActivity& activity : models) {
+      if (activity.model == model) activity.total_ms.push_back(row.integer(1));
+    }
+  }
+  return models;
+}
+
+std::int64_t StoreReader::spending_since(std::int64_t since_ms) {
+  std::int64_t sum_pusd = 0;
+  for (const SpendingRow& row : ledger_.spending_since(since_ms)) sum_pusd += row.pusd;
+  return sum_pusd;
 }
 
 std::int64_t StoreReader::answers_since(BatchId batch, std::int64_t since_ms) {

@@ -44,6 +44,16 @@ struct ErrorCount {
   std::int64_t jobs = 0;
 };
 
+// What one model has done for a batch. Latencies are of its last answers.
+struct ModelActivity {
+  std::string model;
+  std::int64_t answers = 0;
+  std::int64_t refusals = 0;  // 429
+  std::int64_t errors = 0;    // anything else
+  std::int64_t cost_pusd = 0;
+  std::vector<std::int64_t> total_ms;  // sorted
+};
+
 struct WorkerRow {
   std::string waits;  // as published: JSON
   std::int64_t seen_at_ms = 0;
@@ -106,6 +116,9 @@ class StoreReader {
   std::vector<ProviderPause> pauses();
   // The one that works, or the one that worked last.
   std::optional<WorkerRow> last_worker();
+  std::vector<ModelActivity> activity(BatchId batch);
+  // What requests opened since then have cost or may cost, over all batches.
+  std::int64_t spending_since(std::int64_t since_ms);
   // Answered since then, as far as the batch's last 20,000 requests tell.
   std::int64_t answers_since(BatchId batch, std::int64_t since_ms);
 
@@ -122,7 +135,8 @@ class StoreReader {
   JobStore jobs_;
   Ledger ledger_;
   Statement batches_, counts_, measured_, open_, unknown_, unpriced_, errors_, worker_, answers_,
-      results_, result_by_key_, old_result_, attempts_of_job_, attempts_, job_rows_;
+      results_, result_by_key_, old_result_, attempts_of_job_, attempts_, job_rows_, activity_,
+      latencies_;
 };
 
 }  // namespace docmill

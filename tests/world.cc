@@ -50,11 +50,16 @@ void ScriptedProvider::set_header(const std::string& model, std::string name, st
   headers_[model].push_back({std::move(name), std::move(value)});
 }
 
+void ScriptedProvider::set_error(int status, std::string body) {
+  errors_[status] = std::move(body);
+}
+
 std::string ScriptedProvider::transcript() const {
   std::string text;
   for (const Sent& one : sent) {
     const std::string status = one.status == -1   ? "cut"
                                : one.status == -2 ? "no connection"
+                               : one.status == -3 ? "too slow"
                                                   : std::to_string(one.status);
     text += fmt::format("{} {} {}\n", clock_time(one.at_ms), one.model, status);
   }
@@ -67,13 +72,18 @@ HttpReply ScriptedProvider::reply_to(const HttpRequest& request, std::int64_t no
   const int status = statuses.empty() ? 200 : statuses[std::min(n, statuses.size() - 1)];
   const auto body = nlohmann::json::parse(request.body);
   const auto text = body.at("messages").back().at("content").get<std::string>();
-  if (status != -2) sent.push_back({request.attempt.value, request.model, text, status, now_ms});
+  if (status != -2) {
+    sent.push_back({request.attempt.value, request.model, text, status, now_ms});
+    bodies.push_back(request.body);
+    max_latency_ms.push_back(request.max_latency_ms.value_or(0));
+  }
   HttpReply reply;
   reply.received_at_ms = now_ms + latency_ms;
   reply.total_ms = latency_ms;
   reply.headers = headers_[request.model];
   if (status == -1) reply.exchange = Exchange::cut;
   if (status == -2) reply.exchange = Exchange::not_sent;
+  if (status == -3) reply.exchange = Exchange::too_slow;
   if (status < 0) return reply;
   reply.status = status;
   reply.first_byte_ms = latency_ms;
@@ -81,7 +91,8 @@ HttpReply ScriptedProvider::reply_to(const HttpRequest& request, std::int64_t no
     const auto own = bodies_.find(request.model);
     reply.body = own != bodies_.end() ? own->second : answer_body(request.model, text);
   } else {
-    reply.body = R"({"error":{"message":"scripted"}})";
+    const auto own = errors_.find(status);
+    reply.body = own != errors_.end() ? own->second : R"({"error":{"message":"scripted"}})";
   }
   return reply;
 }

@@ -46,10 +46,11 @@ struct Died {};
 class ScriptedProvider {
  public:
   // The n-th request to a model gets the n-th status, and the last one from then on. 200 answers
-  // with "answer to TEXT"; -1 is a cut connection, -2 no connection.
+  // with "answer to TEXT"; -1 is a cut connection, -2 no connection, -3 cut at max_latency.
   void script(const std::string& model, std::vector<int> statuses);
   void set_body(const std::string& model, std::string body);  // instead of the answer of a 200
   void set_header(const std::string& model, std::string name, std::string value);
+  void set_error(int status, std::string body);  // in place of {"error":{"message":"scripted"}}
 
   struct Sent {
     std::int64_t attempt = 0;
@@ -59,6 +60,8 @@ class ScriptedProvider {
     std::int64_t at_ms = 0;
   };
   std::vector<Sent> sent;
+  std::vector<std::string> bodies;           // of each of them
+  std::vector<std::int64_t> max_latency_ms;  // of each; 0: none
   std::int64_t latency_ms = 0;
   bool is_connected = true;
   int dies_after_sends = -1;  // the k-th send is the last thing a process does
@@ -72,6 +75,7 @@ class ScriptedProvider {
   std::map<std::string, std::size_t> asked_;
   std::map<std::string, std::string> bodies_;
   std::map<std::string, std::vector<Header>> headers_;
+  std::map<int, std::string> errors_;
 };
 
 class ScriptedTransport : public Transport {

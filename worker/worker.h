@@ -85,6 +85,11 @@ class Worker {
     std::int64_t until_ms = 0;
     int batches = 0;
   };
+  struct Blocked {
+    std::string reason;
+    std::int64_t since_ms = 0;
+    std::int64_t seen_ms = 0;
+  };
   enum class Start { started, blocked, skipped };
 
   void take_over();
@@ -105,6 +110,7 @@ class Worker {
   Start send_on(Feed& feed, const Job& job, const ClaimTerms& terms, const ChatRequest& request,
                 EncodedRequest encoded, Lane& lane);
   Onward onward_from(const Route& route, int position, const Job& job, const ChatRequest& request);
+  std::string waited_for(const Feed& feed, const Job& job) const;
   std::string cap_problem(const AgendaBatch& batch, const Model& model) const;
   Start hold_unbounded(Feed& feed, const std::string& problem);
   Start meet_period_cap(Feed& feed, const Job& refused, const Caps::Refusal& refusal);
@@ -144,6 +150,7 @@ class Worker {
   std::set<BatchId> busy_;                              // in this turn: waits for something else
   std::map<FeedKey, std::int64_t> behind_since_;        // feeds whose lane is busy, and since when
   std::map<FeedKey, std::int64_t> behind_now_;          // the same, as far as this turn has seen
+  std::map<FeedKey, Blocked> blocked_;        // what each feed waited for last, and since when
   std::map<BatchId, std::int64_t> dry_pusd_;  // of a daily or monthly cap; nothing fitted into it
   std::mt19937_64 jitter_;
   WorkerId id_;

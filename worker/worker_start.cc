@@ -15,6 +15,9 @@
 namespace docmill {
 namespace {
 
+// A shorter wait is not worth a word in the ledger.
+constexpr std::int64_t kWaitNotedMs = 1000;
+
 // The vendor by a model's first letters: gpt, claude, deepseek, also behind "vendor/".
 std::string vendor_of(const std::string& model) {
   const std::size_t slash = model.find_last_of('/');
@@ -114,6 +117,11 @@ Worker::Start Worker::start_head(Feed& feed) {
 Worker::Start Worker::block(Feed& feed, const Refusal& refusal) {
   feed.is_blocked = true;
   busy_.insert(feed.batch->row.id);
+  const std::int64_t now_ms = clock_.now_ms();
+  Blocked& blocked = blocked_[feed.key()];
+  if (blocked.seen_ms < now_ms - kWaitNotedMs) blocked.since_ms = now_ms;
+  blocked.reason = refusal.reason;
+  blocked.seen_ms = now_ms;
   Wait& wait = waits_[feed.batch->row.name];
   wait.reason = refusal.reason;
   wait.until_ms = refusal.until_ms == kNeverMs ? 0 : refusal.until_ms;
@@ -205,9 +213,20 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   terms.request_bytes = static_cast<std::int64_t>(encoded.body.size());
   terms.max_input_tokens = encoded.max_input_tokens;
   terms.max_output_tokens = encoded.max_output_tokens;
+  terms.waited_for = waited_for(feed, job);
   const auto price = prices_.find(model.key);
   if (price != prices_.end()) terms.price = price->second;
   return send_on(feed, job, terms, request, std::move(encoded), lane);
+}
+
+// What the feed was blocked by lately, if the job was there already and it was for long.
+std::string Worker::waited_for(const Feed& feed, const Job& job) const {
+  const auto blocked = blocked_.find(feed.key());
+  if (blocked == blocked_.end()) return {};
+  const std::int64_t now_ms = clock_.now_ms();
+  const std::int64_t since_ms = std::max(blocked->second.since_ms, job.created_at_ms);
+  const bool is_past = blocked->second.seen_ms < now_ms - kWaitNotedMs;
+  return is_past || now_ms - since_ms < kWaitNotedMs ? std::string() : blocked->second.reason;
 }
 
 // The last gates, the caps; then the job is claimed.
