@@ -5,7 +5,7 @@
 namespace docmill {
 namespace {
 
-LifeAttempt read_attempt(Cursor& row) {
+LifeAttempt read_life_attempt(Cursor& row) {
   LifeAttempt a;
   a.number = row.small(0);
   a.provider = row.text(1);
@@ -70,7 +70,7 @@ std::vector<JobLife> read_lives(Database& db, BatchId batch, const std::string& 
   for (Cursor row = jobs.run(batch, item_key); row.next();) lives.push_back(read_life(row));
   for (JobLife& life : lives) {
     for (Cursor row = attempts.run(life.id, kMostLifeAttempts); row.next();) {
-      life.attempts.push_back(read_attempt(row));
+      life.attempts.push_back(read_life_attempt(row));
     }
   }
   return lives;

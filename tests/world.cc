@@ -26,8 +26,10 @@ std::string answer_body(const std::string& model, const std::string& text) {
 
 }  // namespace
 
-Scratch::Scratch() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "docmill-XXXXXX").string();
+Scratch::Scratch(const std::filesystem::path& parent) {
+  const std::filesystem::path folder =
+      std::filesystem::is_directory(parent) ? parent : std::filesystem::temp_directory_path();
+  std::string pattern = (folder / "docmill-XXXXXX").string();
   if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
   path = std::filesystem::canonical(pattern);
 }

@@ -33,7 +33,8 @@ class FakeClock : public Clock {
 // A folder that goes away with the test.
 class Scratch {
  public:
-  Scratch();
+  // Below `parent` if that exists, else below the temporary folder.
+  explicit Scratch(const std::filesystem::path& parent = {});
   ~Scratch();
   Scratch(const Scratch&) = delete;
   std::filesystem::path path;
