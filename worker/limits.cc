@@ -54,7 +54,8 @@ void Limits::begin(std::int64_t now_ms, const std::vector<SentRow>& sent) {
     for (const SentRow& row : sent) {
       const Load load{static_cast<double>(row.input_tokens),
                       static_cast<double>(row.output_tokens)};
-      bucket.take(row.opened_at_ms, load.of(static_cast<Meter>(i)));
+      // The clock of the last life may have been ahead of ours.
+      bucket.take(std::min(row.opened_at_ms, now_ms), load.of(static_cast<Meter>(i)));
     }
     bucket.lower_to(now_ms, 1);
   }
