@@ -212,8 +212,18 @@ Caller::Caller(const std::vector<Provider>& list, CurlTransport::Options options
     : providers(by_name(list)), transport(clock, providers, as_keys(keys), std::move(options)) {}
 
 AttemptId Caller::start(const std::string& provider, std::string body) {
+  HttpRequest request;
+  request.provider = &providers.at(provider);
+  request.model = "m";
+  request.path = "/chat/completions";
+  request.body = std::move(body);
+  return start(std::move(request));
+}
+
+AttemptId Caller::start(HttpRequest request) {
   const AttemptId attempt{++last_attempt_};
-  transport.start({attempt, &providers.at(provider), "m", "/chat/completions", std::move(body)});
+  request.attempt = attempt;
+  transport.start(std::move(request));
   return attempt;
 }
 

@@ -92,6 +92,7 @@ class Caller {
                   const std::map<std::string, std::string>& keys = {});
 
   AttemptId start(const std::string& provider, std::string body = "{}");
+  AttemptId start(HttpRequest request);  // its attempt is set here
   // Until its reply is there. Throws when it is not within ten seconds.
   HttpReply finish(AttemptId attempt);
   HttpReply ask(const std::string& provider, std::string body = "{}") {
