@@ -166,8 +166,9 @@ void read_route_to_it(TomlTable& table, Provider& provider) {
 void read_limits(TomlTable& table, Provider& provider) {
   provider.per_minute = read_rates(table);
   provider.burst_seconds = table.number("burst", 0.001, 3600).value_or(provider.burst_seconds);
-  provider.in_flight =
-      static_cast<int>(table.whole("in_flight", 1, 10'000).value_or(provider.in_flight));
+  if (const std::optional<std::int64_t> in_flight = table.whole("in_flight", 1, 10'000)) {
+    provider.in_flight = static_cast<int>(*in_flight);
+  }
 }
 
 // A timer that the user gave may not outlast the deadline; a default one shrinks to it.

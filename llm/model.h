@@ -25,6 +25,8 @@ struct Rates {
   std::optional<double> output_tokens;
 };
 
+inline constexpr int kDefaultInFlight = 100;
+
 struct Provider {
   std::string name;
   Dialect dialect = Dialect::openai;
@@ -36,8 +38,8 @@ struct Provider {
   std::map<std::string, std::string> headers;
   std::map<std::string, std::string> query;
   Rates per_minute;
-  double burst_seconds = 2.0;  // seconds' worth of a rate that may go at once
-  int in_flight = 100;
+  double burst_seconds = 2.0;    // seconds' worth of a rate that may go at once
+  std::optional<int> in_flight;  // absent: kDefaultInFlight, reached step by step
   std::int64_t connect_timeout_ms = 10'000;
   // Absent: two minutes for a streamed answer (the first delta comes soon), else the deadline.
   std::optional<std::int64_t> first_byte_timeout_ms;

@@ -10,6 +10,9 @@ namespace docmill {
 namespace {
 
 constexpr double kLowered = 0.8;
+constexpr double kFirst = 8;
+constexpr double kMorePerAnswer = 3;
+constexpr double kBegun = 128;  // over what a provider has by default
 // How long a lane rests after 429 without a word on it; twice as long each time in a row.
 constexpr std::int64_t kShortestRestMs = 1000;
 constexpr std::int64_t kLongestRestMs = 60'000;
@@ -71,9 +74,11 @@ std::optional<Refusal> Lane::refusal(std::int64_t now_ms) {
   }
   if (now_ms < rests_until_ms_) return Refusal{rests_for_, rests_until_ms_, false, false};
   if (in_flight_now_ && own_.flying() >= static_cast<int>(*in_flight_now_)) {
-    return Refusal{fmt::format("in flight of {}, lowered to {} by overload", model_.key,
-                               static_cast<int>(*in_flight_now_)),
-                   0, false, false};
+    const int most = static_cast<int>(*in_flight_now_);
+    return Refusal{
+        is_beginning_ ? fmt::format("the first answers of {}", model_.key)
+                      : fmt::format("in flight of {}, lowered to {} by overload", model_.key, most),
+        0, false, false};
   }
   const bool is_configured = own_.has_request_rate() || provider_.has_request_rate();
   if (const std::int64_t free_at_ms = pace_.free_at_ms(now_ms);
@@ -156,13 +161,17 @@ void Lane::adapt(const Departure& departure, const Outcome& outcome, std::int64_
   if (outcome.ending == Ending::answered) {
     bare_rests_ = 0;
     pace_.answered();
-    if (in_flight_now_) *in_flight_now_ += 1 / *in_flight_now_;
+    if (in_flight_now_) *in_flight_now_ += is_beginning_ ? kMorePerAnswer : 1 / *in_flight_now_;
+    if (is_beginning_ && *in_flight_now_ > kBegun) {
+      is_beginning_ = false;
+      in_flight_now_.reset();
+    }
     return;
   }
   const bool is_429 = outcome.ending == Ending::rate_limited;
   if (!is_429 && outcome.ending != Ending::overloaded) return;
-  const bool is_new =
-      is_429 && pace_.refused(departure.at_ms, outcome.retry_after_ms.has_value(), now_ms);
+  const bool is_new = is_429 && pace_.refused(departure.order, departure.at_ms,
+                                              outcome.retry_after_ms.has_value(), now_ms);
   if (is_new) {
     provider_.be_stricter(now_ms);
     own_.be_stricter(now_ms);
@@ -175,10 +184,17 @@ void Lane::adapt(const Departure& departure, const Outcome& outcome, std::int64_
         std::max(rests_until_ms_, now_ms + std::min(kLongestRestMs, kShortestRestMs << doublings));
     rests_for_ = fmt::format("{} answered 429", model_.key);
   }
+  is_beginning_ = false;
   if (departure.at_ms < lowered_at_ms_) return;  // it flew with those that lowered it already
   lowered_at_ms_ = now_ms;
   const double flew = own_.flying() + 1;
   in_flight_now_ = std::max(1.0, kLowered * std::min(flew, in_flight_now_.value_or(flew)));
+}
+
+void Lane::begin_small() {
+  if (own_.has_request_rate() || provider_.has_request_rate()) return;
+  in_flight_now_ = kFirst;
+  is_beginning_ = true;
 }
 
 void Lane::begin(std::int64_t now_ms, const std::vector<SentRow>& sent) {

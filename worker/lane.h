@@ -3,8 +3,11 @@
 // A lane is one model's right to start requests: its limits and its provider's, the rest that a
 // Retry-After asked for, what refusals taught, and the breakers of the model and of the host.
 //
-// Overload (429 without a word, 503, 529) lowers how many fly at once to four fifths of what flew,
-// at most once for those that flew together; every answer raises it by its share of one.
+// A lane of which nothing is known begins with a few requests at once, and each answer lets three
+// more fly, until the limit or the first overload: a provider that is full answers a few with 429,
+// not a whole pool. Overload (429 without a word, 503, 529) lowers how many fly at once to four
+// fifths of what flew, at most once for those that flew together; from then on an answer raises it
+// by its share of one.
 
 #include <cstdint>
 #include <map>
@@ -46,6 +49,8 @@ class Lane {
   // `usage` absent: the reply has none.
   void end(const Departure& departure, const Outcome& outcome, const Decision& decision,
            const std::optional<Usage>& usage, const RateHints& hints, std::int64_t now_ms);
+  // Nobody said how many may fly at once.
+  void begin_small();
   // Requests sent before this process began, oldest first.
   void begin(std::int64_t now_ms, const std::vector<SentRow>& sent);
 
@@ -74,7 +79,8 @@ class Lane {
   bool has_changed_field_ = false;
   std::map<std::int64_t, Departure> flying_;  // by order
   std::int64_t next_order_ = 1;
-  std::optional<double> in_flight_now_;  // absent: overload has not lowered it
+  std::optional<double> in_flight_now_;  // absent: what is configured
+  bool is_beginning_ = false;            // it was not lowered, it has yet to rise
   std::int64_t lowered_at_ms_ = 0;
   int bare_rests_ = 0;  // after 429 without a time to wait, since the last answer
   int bad_requests_in_a_row_ = 0;

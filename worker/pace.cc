@@ -11,7 +11,7 @@ constexpr std::int64_t kFewestLetIn = 3;
 constexpr std::int64_t kEnoughLetIn = 30;
 constexpr double kCaution = 0.97;
 constexpr double kGrowthPerSecond = 0.001;  // a percent in ten seconds
-constexpr double kUnsureGrowthPerSecond = 0.004;
+constexpr double kUnsureGrowthPerSecond = 0.02;
 constexpr double kBurstSeconds = 0.5;
 constexpr std::int64_t kUpdateEveryMs = 250;
 // Three of a hundred are too many; two, when they come with a time to wait.
@@ -27,6 +27,7 @@ constexpr double kRampPerMinute = 30'000;  // one in 2 ms
 constexpr double kRampAtOnce = 8;
 constexpr double kRampAfterRefusalPerMinute = 1'200;  // one in 50 ms
 constexpr std::int64_t kRampDoublesMs = 40;
+constexpr std::int64_t kLongestRefusalMs = 500;
 constexpr double kRampEndsPerMinute = 2'000'000;
 
 }  // namespace
@@ -38,10 +39,15 @@ void Pace::begin_ramp(std::int64_t now_ms, double per_minute, double at_once) {
   ramp_doubled_ms_ = 0;
 }
 
+// Not before a refusal of what went at the last rate would be known.
+std::int64_t Pace::ramp_doubles_ms() const {
+  return std::max(kRampDoublesMs, 2 * refusal_ms_);
+}
+
 std::int64_t Pace::free_at_ms(std::int64_t now_ms) {
-  while (ramp_ && ramp_doubled_ms_ != 0 && now_ms - ramp_doubled_ms_ >= kRampDoublesMs) {
+  while (ramp_ && ramp_doubled_ms_ != 0 && now_ms - ramp_doubled_ms_ >= ramp_doubles_ms()) {
     const double per_minute = 2 * ramp_->per_minute();
-    ramp_doubled_ms_ += kRampDoublesMs;
+    ramp_doubled_ms_ += ramp_doubles_ms();
     ramp_->set_rate(ramp_doubled_ms_, per_minute, ramp_->burst());
     if (per_minute >= kRampEndsPerMinute) ramp_.reset();
   }
@@ -60,12 +66,11 @@ void Pace::started(std::int64_t now_ms) {
   const double per_minute = this->per_minute().value_or(60'000);
   const auto gap_ms = std::max(kIdleGapMs, static_cast<std::int64_t>(3 * 60'000 / per_minute));
   if (now_ms - last_start_ms_ > gap_ms) {
-    stretch_ms_ = 0;
+    stretch_number_ = 0;
     begin_ramp(now_ms, kRampPerMinute, kRampAtOnce);
   }
   last_start_ms_ = now_ms;
   ++started_;
-  ++let_in_;
   if (ramp_) {
     ramp_->take(now_ms, 1);
     if (ramp_doubled_ms_ == 0) ramp_doubled_ms_ = now_ms;
@@ -73,39 +78,46 @@ void Pace::started(std::int64_t now_ms) {
   if (bucket_) bucket_->take(now_ms, 1);
 }
 
-bool Pace::refused(std::int64_t started_at_ms, bool rests, std::int64_t now_ms) {
-  // It was counted as let in when it was started.
-  if (stretch_ms_ != 0 && started_at_ms >= stretch_ms_ && let_in_ > 0) --let_in_;
+bool Pace::refused(std::int64_t number, std::int64_t started_at_ms, bool rests,
+                   std::int64_t now_ms) {
   ++in_a_row_;
+  refusal_ms_ = std::clamp<std::int64_t>(now_ms - started_at_ms, 0, kLongestRefusalMs);
   if (!bucket_ && (rests || in_a_row_ >= 2)) begin_ramp(now_ms, kRampAfterRefusalPerMinute, 1);
-  if (last_refusal_ms_ != 0 && started_at_ms < last_refusal_ms_) return false;
-  last_refusal_ms_ = now_ms;
-  refusals_.push_back(started_);
-  while (refusals_.front() < started_ - kOfRequests) refusals_.pop_front();
-  if (stretch_ms_ == 0) {
-    begin_stretch(now_ms);
-  } else if (refusals_.size() + (rests ? 1 : 0) >= kTooManyRefusals || (bucket_ && !is_sure_)) {
-    learn(now_ms);
+  if (stretch_number_ != 0 && number > stretch_number_) ++refused_in_stretch_;
+  // What left before the last lesson says nothing of the pace since then.
+  if (started_at_ms >= learnt_ms_) refusals_.push_back(started_);
+  while (!refusals_.empty() && refusals_.front() < started_ - kOfRequests) refusals_.pop_front();
+  const bool is_too_many = refusals_.size() + (rests ? 1 : 0) >= kTooManyRefusals;
+  if (stretch_number_ == 0) {
+    begin_stretch(number, started_at_ms);
+  } else if (started_at_ms >= learnt_ms_ && (is_too_many || (bucket_ && !is_sure_))) {
+    learn(number, started_at_ms, now_ms);
   }
-  return true;
+  const bool is_new = last_refusal_ms_ == 0 || started_at_ms >= last_refusal_ms_;
+  if (is_new) last_refusal_ms_ = now_ms;
+  return is_new;
 }
 
-void Pace::learn(std::int64_t now_ms) {
+void Pace::learn(std::int64_t number, std::int64_t started_at_ms, std::int64_t now_ms) {
   if (is_sure_ && bucket_->per_minute() < learnt_per_minute_ * kSurelyBelow) {
     set_learnt(2 * learnt_per_minute_, now_ms);
     is_sure_ = false;
-    begin_stretch(now_ms);
+    begin_stretch(number, started_at_ms);
     return;
   }
-  const std::int64_t stretch_ms = now_ms - stretch_ms_;
-  if (stretch_ms < kShortestStretchMs || let_in_ < kFewestLetIn) return;
-  double per_minute = static_cast<double>(let_in_) * 60'000 / static_cast<double>(stretch_ms);
+  const std::int64_t stretch_ms = started_at_ms - stretch_began_ms_;
+  const std::int64_t let_in = number - stretch_number_ - refused_in_stretch_;
+  if (stretch_ms < kShortestStretchMs || let_in < kFewestLetIn) return;
+  double per_minute = static_cast<double>(let_in) * 60'000 / static_cast<double>(stretch_ms);
   // What was just refused is a little above the limit as it is now.
   if (bucket_ && stretch_ms > kLongestStretchMs) per_minute = bucket_->per_minute();
+  // Before there was a pace, what came back while nothing was sent may have been lost: the bucket
+  // was full. So the first figure is a beginning.
+  const bool is_first = !bucket_;
   set_learnt(per_minute, now_ms);
   bucket_->lower_to(now_ms, 0);
-  is_sure_ = let_in_ >= kEnoughLetIn;
-  if (is_sure_) begin_stretch(now_ms);
+  is_sure_ = !is_first && let_in >= kEnoughLetIn;
+  if (is_first || is_sure_) begin_stretch(number, started_at_ms);
 }
 
 void Pace::set_learnt(double per_minute, std::int64_t now_ms) {
@@ -117,9 +129,10 @@ void Pace::set_learnt(double per_minute, std::int64_t now_ms) {
   refusals_.clear();
 }
 
-void Pace::begin_stretch(std::int64_t now_ms) {
-  stretch_ms_ = now_ms;
-  let_in_ = 0;
+void Pace::begin_stretch(std::int64_t number, std::int64_t started_at_ms) {
+  stretch_number_ = number;
+  stretch_began_ms_ = started_at_ms;
+  refused_in_stretch_ = 0;
 }
 
 std::optional<double> Pace::per_minute() const {

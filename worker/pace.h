@@ -27,10 +27,12 @@ class Pace {
  public:
   // When the next request may go; at or before now_ms: now.
   std::int64_t free_at_ms(std::int64_t now_ms);
+  // Requests are numbered as they start, from 1.
   void started(std::int64_t now_ms);
-  // The request that was started at that time came back as 429. True: it left after the refusal
-  // before it was known, so it says something new. `rests`: nothing is sent for a while now.
-  bool refused(std::int64_t started_at_ms, bool rests, std::int64_t now_ms);
+  // The request of that number, started at that time, came back as 429. True: it left after the
+  // refusal before it was known, so it says something new. `rests`: nothing is sent for a while
+  // now.
+  bool refused(std::int64_t number, std::int64_t started_at_ms, bool rests, std::int64_t now_ms);
   void answered() { in_a_row_ = 0; }
   // Refusals since the last answer.
   int in_a_row() const { return in_a_row_; }
@@ -38,10 +40,11 @@ class Pace {
   std::optional<double> per_minute() const;
 
  private:
-  void learn(std::int64_t now_ms);
+  void learn(std::int64_t number, std::int64_t started_at_ms, std::int64_t now_ms);
   void set_learnt(double per_minute, std::int64_t now_ms);
-  void begin_stretch(std::int64_t now_ms);
+  void begin_stretch(std::int64_t number, std::int64_t started_at_ms);
   void begin_ramp(std::int64_t now_ms, double per_minute, double at_once);
+  std::int64_t ramp_doubles_ms() const;
 
   std::optional<Bucket> bucket_;
   double learnt_per_minute_ = 0;
@@ -49,8 +52,10 @@ class Pace {
   std::int64_t learnt_ms_ = 0;
   std::int64_t updated_ms_ = 0;
 
-  std::int64_t stretch_ms_ = 0;  // the refusal at which what is measured began; 0: none yet
-  std::int64_t let_in_ = 0;      // since then
+  // What is measured begins with a request that was refused. 0: none yet.
+  std::int64_t stretch_number_ = 0;
+  std::int64_t stretch_began_ms_ = 0;    // when that was started
+  std::int64_t refused_in_stretch_ = 0;  // of those that were started after it
   std::int64_t last_refusal_ms_ = 0;
   std::int64_t last_start_ms_ = 0;
   std::int64_t started_ = 0;
@@ -58,6 +63,7 @@ class Pace {
   std::deque<std::int64_t> refusals_;  // of the last requests: by how many were started then
 
   std::optional<Bucket> ramp_;
+  std::int64_t refusal_ms_ = 0;       // how long a refusal takes to come back
   std::int64_t ramp_doubled_ms_ = 0;  // 0: its first request has not gone yet
 };
 

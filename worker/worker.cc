@@ -78,8 +78,8 @@ void Worker::take_over() {
 
 void Worker::make_lanes() {
   for (const auto& [name, provider] : setup_.providers) {
-    provider_limits_.emplace(
-        name, Limits(name, provider.per_minute, provider.burst_seconds, provider.in_flight));
+    provider_limits_.emplace(name, Limits(name, provider.per_minute, provider.burst_seconds,
+                                          provider.in_flight.value_or(kDefaultInFlight)));
   }
   const Breaker::Options breaker{options_.breaker_failures, options_.breaker_cooldown_ms};
   const std::int64_t now_ms = clock_.now_ms();
@@ -89,6 +89,7 @@ void Worker::make_lanes() {
     Breaker& host = hosts_.try_emplace(origin_of(provider.base_url), breaker).first->second;
     auto lane = std::make_unique<Lane>(model, provider_limits_.at(model.provider), host, breaker,
                                        provider.burst_seconds);
+    if (!provider.in_flight && !model.in_flight) lane->begin_small();
     std::vector<SentRow> sent = queue_.ledger().sent_since(key, now_ms - kLimitWindowMs);
     std::reverse(sent.begin(), sent.end());
     lane->begin(now_ms, sent);
