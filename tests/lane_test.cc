@@ -380,7 +380,8 @@ TEST_CASE_METHOD(LaneTest, "refusals that come whatever the rate do not slow it 
     if (now_ms == kStart + 60'000) sent_at_half = sent;
     while (sent < (now_ms - kStart) && pace.free_at_ms(now_ms) <= now_ms) {  // one each ms
       pace.started(now_ms);
-      ++sent % 50 == 0 ? static_cast<void>(pace.refused(sent, now_ms, false, now_ms)) : pace.answered();
+      ++sent % 50 == 0 ? static_cast<void>(pace.refused(sent, now_ms, false, now_ms))
+                       : pace.answered();
     }
   }
   CHECK(sent - sent_at_half > 50'000);  // of 60,000

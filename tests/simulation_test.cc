@@ -88,7 +88,7 @@ class Simulation {
     raise_caps();
     const std::int64_t end_ms = clock_.now + 48 * kHourMs;
     while (number("SELECT count(*) FROM batch WHERE finished_at IS NULL") > 0) {
-      if (clock_.now > end_ms) return "after two days without faults some jobs have not ended";
+      if (clock_.now > end_ms) return "after two days without faults: " + what_waits();
       if (std::string wrong = one_turn(); !wrong.empty()) return wrong;
     }
     return wrong_ends();
@@ -326,6 +326,18 @@ class Simulation {
       return "requests that no attempt accounts for";
     }
     return "";
+  }
+
+  std::string what_waits() {
+    std::string text;
+    SQLite::Statement jobs(*reader_, R"sql(
+      SELECT b.name || ' ' || j.state || ' at ' || j.position || ' ' ||
+             coalesce(j.error_class, '') || ' held: ' || coalesce(b.held_reason, '-') ||
+             ' paused: ' || coalesce(b.paused_at, '-') || ' priority ' || j.priority || ' ' ||
+             coalesce((SELECT waits FROM worker ORDER BY id DESC LIMIT 1), '')
+      FROM job j JOIN batch b ON b.id = j.batch_id WHERE j.finished_at IS NULL)sql");
+    while (jobs.executeStep()) text += jobs.getColumn(0).getString() + "\n";
+    return text;
   }
 
   // (7), and what each document came to.

@@ -303,3 +303,29 @@ TEST_CASE_METHOD(WorkerTest, "a model that the worker's config lacks is named, a
   CHECK(counts().ready == 1);
   CHECK(net.sent.empty());
 }
+
+// It took note of the change and did not look, when a reply came in the same turn: the batch waited
+// until somebody else changed the store. Found by simulation_test.
+TEST_CASE_METHOD(WorkerTest, "a resume that comes together with a reply is seen") {
+  chain = {"large"};
+  options.in_flight = 1;
+  options.drain = false;
+  net.latency_ms = 1000;
+  submit({"1"}, "first");
+  submit({"2"});
+  SqliteCommit plain;
+  Database db(store, Access::read_write, plain);
+  JobQueue person(db, clock, options.policy);
+  person.pause_in_transaction(batch().id);
+  SqliteCommit commit;
+  const auto life = start_life(commit);
+  life->worker.turn();
+  REQUIRE(net.sent.size() == 1);
+  clock.now += 1000;
+  person.resume_in_transaction(batch().id, std::nullopt);
+  for (int i = 0; i < 5; ++i) {
+    life->worker.turn();
+    life->transport.wait(life->worker.next_wake_ms());
+  }
+  CHECK(net.sent.size() == 2);
+}

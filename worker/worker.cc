@@ -143,11 +143,7 @@ void Worker::turn() {
 // A turn costs an fsync; most wakes bring nothing that is worth one.
 bool Worker::has_work(std::int64_t now_ms) {
   if (!replies_.empty()) return true;
-  const std::int64_t version = db_.data_version();
-  if (version != seen_version_) {
-    seen_version_ = version;
-    must_look_ = true;
-  }
+  notice_changes();
   if (stop_deadline_ms_) return false;
   const bool can_start = static_cast<int>(flights_.size()) < in_flight_limit_;
   if (must_look_ || (can_start && has_more_)) return true;
@@ -156,8 +152,15 @@ bool Worker::has_work(std::int64_t now_ms) {
   return !flights_.empty() && now_ms - published_at_ms_ >= kPublishEveryMs;
 }
 
+// Another process has committed: a submit, a resume, a cancel.
+void Worker::notice_changes() {
+  const std::int64_t version = db_.data_version();
+  must_look_ |= version != seen_version_;
+  seen_version_ = version;
+}
+
 void Worker::reload() {
-  seen_version_ = db_.data_version();
+  notice_changes();
   if (!must_look_) return;
   must_look_ = false;
   agenda_.reload(queue_.jobs(), options_.only_batch);

@@ -94,6 +94,7 @@ class Worker {
 
   void take_over();
   void make_lanes();
+  void notice_changes();
   void reload();
   bool has_work(std::int64_t now_ms);
   void settle_replies();
