@@ -6,9 +6,10 @@
 namespace docmill {
 namespace {
 
-int depth_of(std::string_view text) {
+bool is_bounded(std::string_view text) {
   int depth = 0;
   int deepest = 0;
+  std::int64_t values = 1;
   bool in_string = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -19,17 +20,20 @@ int depth_of(std::string_view text) {
       in_string = true;
     } else if (c == '[' || c == '{') {
       deepest = std::max(deepest, ++depth);
+      ++values;
     } else if (c == ']' || c == '}') {
       --depth;
+    } else if (c == ',') {
+      ++values;
     }
   }
-  return deepest;
+  return deepest <= kMaxJsonDepth && values <= kMaxJsonValues;
 }
 
 }  // namespace
 
 std::optional<nlohmann::json> parse_json(std::string_view text) {
-  if (depth_of(text) > kMaxJsonDepth) return std::nullopt;
+  if (!is_bounded(text)) return std::nullopt;
   nlohmann::json value = nlohmann::json::parse(text, nullptr, false);
   if (value.is_discarded()) return std::nullopt;
   return value;

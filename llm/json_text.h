@@ -3,6 +3,7 @@
 // JSON from strangers. nlohmann::json parses any depth, and then overflows the stack when such a
 // value is copied or written, so the depth is bounded before parsing.
 
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -11,8 +12,11 @@
 namespace docmill {
 
 inline constexpr int kMaxJsonDepth = 64;
+// A value takes some fifty bytes of memory, and may take two of text.
+inline constexpr std::int64_t kMaxJsonValues = 500'000;
 
-// Nothing when the text is not JSON, or nests deeper than kMaxJsonDepth.
+// Nothing when the text is not JSON, nests deeper than kMaxJsonDepth, or holds more than
+// kMaxJsonValues.
 std::optional<nlohmann::json> parse_json(std::string_view text);
 
 // The string at `key` of an object; empty when there is none.

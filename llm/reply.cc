@@ -1,5 +1,7 @@
 #include "llm/reply.h"
 
+#include <utf8.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -92,6 +94,19 @@ Finish finish_of(const std::string& reason) {
   return Finish::other;
 }
 
+// Something that a reader would see: white space of any script and width is nothing.
+bool has_content(std::string_view text) {
+  if (!is_valid_utf8(text)) return true;
+  for (auto it = text.begin(); it != text.end();) {
+    const std::uint32_t c = utf8::unchecked::next(it);
+    const bool is_space = c <= 0x20 || (c >= 0x7f && c <= 0xa0) || c == 0x1680 ||
+                          (c >= 0x2000 && c <= 0x200f) || (c >= 0x2028 && c <= 0x202f) ||
+                          (c >= 0x205f && c <= 0x2064) || c == 0x3000 || c == 0xfeff || c == 0xad;
+    if (!is_space) return true;
+  }
+  return false;
+}
+
 // What else a reply holds beside its text.
 struct Aside {
   bool has_refusal = false;
@@ -128,7 +143,7 @@ void judge_answer(DecodedReply& decoded, const Aside& aside) {
     case Finish::whole:
       break;
   }
-  if (is_blank(decoded.text)) {
+  if (!has_content(decoded.text)) {
     decoded.text.clear();
     return set_outcome(decoded, Ending::bad_reply, "no_content", "the answer has no content");
   }

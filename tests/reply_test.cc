@@ -449,3 +449,19 @@ TEST_CASE("reply: what has usage was billed, and is not doubtful") {
   }
   CHECK_FALSE(decode("").outcome.was_billed);
 }
+
+TEST_CASE("reply: white space of any kind is no content") {
+  for (const char* blank : {" \\n\\t", "\\u00a0", "\\u200b\\u2003", "\\u3000\\ufeff"}) {
+    const std::string body = std::string(R"({"choices":[{"finish_reason":"stop","message":)") +
+                             R"({"content":")" + blank + "\"}}]}";
+    CHECK(decode(body).outcome.error_class == "no_content");
+  }
+  CHECK(decode(R"({"choices":[{"finish_reason":"stop","message":{"content":"\u200b\u4f60"}}]})")
+            .outcome.ending == Ending::answered);
+}
+
+TEST_CASE("reply: a flood of values is no JSON") {
+  std::string flood = "[";
+  for (int i = 0; i < 600'000; ++i) flood += "0,";
+  CHECK(decode(flood + "0]").outcome.error_class == "not_json");
+}

@@ -167,3 +167,40 @@ TEST_CASE("streams: the simulator's stream is the same answer as its plain reply
   CHECK(decoded.text == simulated_answer("Sum up.", "hello"));
   CHECK(decoded.usage);
 }
+
+TEST_CASE("streams: many replies without end share what memory there is for replies") {
+  const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 900000000\r\n\r\n";
+  const RawServer server([&](const Seen&) {
+    return Play{.bytes = head, .filler = std::string(64 << 10, 'x'), .filler_times = 400};
+  });
+  CurlTransport::Options options;
+  options.in_flight = 16;
+  options.max_replies_bytes = 8 << 20;
+  Caller caller({quick_provider("p", server.url())}, options);
+  forget_peak();
+  const std::int64_t before_bytes = peak_resident_bytes();
+  std::vector<AttemptId> attempts;
+  for (int i = 0; i < 12; ++i) attempts.push_back(caller.start("p"));
+  for (const AttemptId attempt : attempts) {
+    const HttpReply reply = caller.finish(attempt);
+    CHECK(reply.exchange == Exchange::oversize);
+    CHECK(reply.body.empty());
+  }
+  CHECK(peak_resident_bytes() - before_bytes < 64 << 20);
+}
+
+TEST_CASE("a key is hidden whole or in part, and after escapes are undone") {
+  const std::string key = "sk-proj-0123456789abcdef";
+  Provider provider = quick_provider("p", "http://127.0.0.1:1");
+  Caller caller({provider}, {}, {{"p", key}});
+  const auto hidden = [&](std::string text, bool is_answer) {
+    caller.transport.hide_key(caller.providers.at("p"), is_answer, text);
+    return text;
+  };
+  CHECK(hidden("Bearer " + key + ".", false) == "Bearer [key].");
+  CHECK(hidden("provided: sk-proj-01234*****", false) == "provided: [key]*****");
+  CHECK(hidden("keys begin with sk-proj", false) == "keys begin with sk-proj");
+  // In an answer only what can be nothing else.
+  CHECK(hidden("keys begin with sk-proj-0", true) == "keys begin with sk-proj-0");
+  CHECK(hidden("x" + key + key, true) == "x[key][key]");
+}

@@ -26,6 +26,8 @@ namespace {
 
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t kMaxHeaderBytes = 64 << 10;
+// An answer is shorter, whatever the others hold.
+constexpr std::size_t kSparedBytes = 1 << 20;
 // A stream's first delta comes soon, whatever the length of the answer.
 constexpr std::int64_t kFirstDeltaTimeoutMs = 120'000;
 // After [DONE] the connection should end; some servers let it stand.
@@ -202,10 +204,14 @@ std::size_t CurlTransport::Transfer::on_body(char* bytes, std::size_t, std::size
   }
   if (is_blank(chunk) && !transfer.has_payload) return size;
   if (!is_blank(chunk)) transfer.note_payload();
-  if (transfer.reply.body.size() + size > limit) {
+  std::int64_t& held = transfer.owner->held_bytes_;
+  const bool is_crowded = held > transfer.owner->options_.max_replies_bytes &&
+                          transfer.reply.body.size() > kSparedBytes;
+  if (is_crowded || transfer.reply.body.size() + size > limit) {
     transfer.is_oversize = true;
     return 0;
   }
+  held += static_cast<std::int64_t>(size);
   transfer.reply.body.append(chunk);
   return size;
 }
@@ -346,6 +352,10 @@ void CurlTransport::cancel(AttemptId attempt) {
   end(*it->second, it->second->sends == 0 ? Exchange::not_sent : Exchange::aborted, "");
 }
 
+void CurlTransport::hide_key(const Provider& provider, bool is_answer, std::string& text) const {
+  docmill::hide_key(endpoints_.at(provider.name)->key, is_answer, text);
+}
+
 std::vector<Received> CurlTransport::take_received() {
   std::vector<Received> received;
   received.swap(received_);
@@ -428,6 +438,9 @@ void CurlTransport::collect() {
 
 void CurlTransport::end(Transfer& transfer, Exchange exchange, std::string detail) {
   HttpReply& reply = transfer.reply;
+  held_bytes_ -= static_cast<std::int64_t>(reply.body.size());
+  // Nobody reads the beginning of what has no end.
+  if (exchange == Exchange::oversize) std::string().swap(reply.body);
   reply.exchange = exchange;
   reply.detail = printable_line(utf8_prefix(detail, 200));
   reply.received_at_ms = clock_.now_ms();
@@ -436,7 +449,7 @@ void CurlTransport::end(Transfer& transfer, Exchange exchange, std::string detai
   reply.status = static_cast<int>(status);
   reply.total_ms = reply.received_at_ms - transfer.sent_ms;
   if (transfer.stream) reply.streamed = transfer.stream->take();
-  hide_key(transfer.endpoint->key, reply);
+  docmill::hide_key(transfer.endpoint->key, reply);
   curl_multi_remove_handle(multi_->handle, transfer.easy);
   flying_.erase(transfer.request.attempt.value);
   received_.push_back({transfer.request.attempt, std::move(reply)});

@@ -30,6 +30,8 @@ class CurlTransport : public Transport {
     int in_flight = 64;  // the size of the connection cache follows from it
     std::int64_t max_reply_bytes = 16 << 20;
     std::string id_prefix;  // x-client-request-id is this and the attempt's id
+    // Of all replies under way. Beyond it those over a megabyte end as too long.
+    std::int64_t max_replies_bytes = 48 << 20;
   };
 
   // `clock` and `providers` must outlive it; the keys go into each provider's own headers, and from
@@ -44,6 +46,7 @@ class CurlTransport : public Transport {
   bool has_connected(const Provider& provider) const override;
   void start(HttpRequest request) override;
   void cancel(AttemptId attempt) override;
+  void hide_key(const Provider& provider, bool is_answer, std::string& text) const override;
   std::vector<Received> take_received() override;
   void wait(std::int64_t until_ms) override;
 
@@ -66,6 +69,7 @@ class CurlTransport : public Transport {
   std::vector<Transfer*> idle_;
   std::map<std::int64_t, Transfer*> flying_;  // by attempt
   std::vector<Received> received_;
+  std::int64_t held_bytes_ = 0;             // of the replies under way
   int connects_ = 0;                        // first connections to a provider that were made
   std::int64_t next_silence_check_ms_ = 0;  // no request falls silent before this
 };

@@ -81,18 +81,26 @@ Key load_key(const Provider& provider) {
 constexpr std::size_t kShortestHidden = 8;
 constexpr std::size_t kShortestHiddenInAnswer = 16;
 
+// Also the beginning of a key, as in "sk-proj-abcdef*****", as far as it goes.
 void hide(const std::string& key, std::size_t shortest, std::string& text) {
   if (key.size() < shortest) return;
+  const std::string_view start = std::string_view(key).substr(0, shortest);
   std::string clean;
   std::size_t done = 0;
-  for (std::size_t at = text.find(key); at != std::string::npos; at = text.find(key, done)) {
+  for (std::size_t at = text.find(start); at != std::string::npos; at = text.find(start, done)) {
+    std::size_t same = shortest;
+    while (same < key.size() && at + same < text.size() && text[at + same] == key[same]) ++same;
     clean.append(text, done, at - done).append("[key]");
-    done = at + key.size();
+    done = at + same;
   }
   if (done > 0) text = clean.append(text, done, std::string::npos);
 }
 
 }  // namespace
+
+void hide_key(const Secret& secret, bool is_answer, std::string& text) {
+  hide(secret.reveal(), is_answer ? kShortestHiddenInAnswer : kShortestHidden, text);
+}
 
 void hide_key(const Secret& secret, HttpReply& reply) {
   const std::string& key = secret.reveal();

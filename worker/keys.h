@@ -25,5 +25,7 @@ void forbid_core_dumps();
 
 // Some gateways repeat the key in their error: "Invalid token: sk-...". It goes no further.
 void hide_key(const Secret& secret, HttpReply& reply);
+// The same for a text that was decoded since, where escapes could have hidden it from us.
+void hide_key(const Secret& secret, bool is_answer, std::string& text);
 
 }  // namespace docmill

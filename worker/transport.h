@@ -41,6 +41,9 @@ class Transport {
   virtual void start(HttpRequest request) = 0;
   // Its reply comes back at once, as aborted, or as not_sent. Nothing if it has come back already.
   virtual void cancel(AttemptId attempt) = 0;
+  // The provider's key, or the beginning of it, out of a text that the provider sent: a whole
+  // answer, or a word about one.
+  virtual void hide_key(const Provider&, bool /*is_answer*/, std::string& /*text*/) const {}
   // Those that came back since the last call.
   virtual std::vector<Received> take_received() = 0;
   // Returns when a reply is there, has_connected() has become true, the outside world calls, or the

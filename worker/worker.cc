@@ -190,6 +190,12 @@ void Worker::settle_replies() {
 DecodedReply Worker::decode(const Flight& flight, const HttpReply& reply,
                             std::optional<Answer>& answer) {
   DecodedReply decoded = decode_reply(reply, *flight.provider);
+  transport_.hide_key(*flight.provider, true, decoded.text);
+  for (std::string* said :
+       {&decoded.outcome.error_message, &decoded.finish_reason, &decoded.model_returned,
+        &decoded.request_id, &decoded.usage_json, &decoded.service_tier}) {
+    transport_.hide_key(*flight.provider, false, *said);
+  }
   check_pin(decoded, flight.lane->model());
   if (!decoded.refused_parameter.empty() &&
       flight.lane->repair(flight.form, decoded.refused_parameter)) {
