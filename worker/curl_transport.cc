@@ -28,6 +28,8 @@ constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t kMaxHeaderBytes = 64 << 10;
 // An answer is shorter, whatever the others hold.
 constexpr std::size_t kSparedBytes = 1 << 20;
+// A stream sends some fifty bytes around each token.
+constexpr std::size_t kMostPerKept = 16;
 // A stream's first delta comes soon, whatever the length of the answer.
 constexpr std::int64_t kFirstDeltaTimeoutMs = 120'000;
 // After [DONE] the connection should end; some servers let it stand.
@@ -103,6 +105,7 @@ struct CurlTransport::Transfer {
   bool is_oversize = false;
   bool has_payload = false;
   std::size_t header_bytes = 0;
+  std::size_t body_bytes = 0;  // with keep-alives and what surrounds a stream's text
   int status = 0;
   std::optional<StreamReader> stream;  // once its body has begun as one
   std::int64_t last_payload_ms = 0;    // or the time of sending
@@ -186,6 +189,12 @@ std::size_t CurlTransport::Transfer::on_body(char* bytes, std::size_t, std::size
   Transfer& transfer = *static_cast<Transfer*>(self);
   const std::string_view chunk(bytes, size);
   const auto limit = static_cast<std::size_t>(transfer.owner->options_.max_reply_bytes);
+  // Keep-alives are not kept, and still have an end: compressed, they may be gigabytes.
+  transfer.body_bytes += size;
+  if (transfer.body_bytes > limit * kMostPerKept) {
+    transfer.is_oversize = true;
+    return 0;
+  }
   if (!transfer.stream && transfer.begins_stream(chunk)) {
     transfer.stream.emplace(transfer.endpoint->provider->dialect, limit);
   }
@@ -288,7 +297,7 @@ void CurlTransport::start(HttpRequest request) {
   transfer.reply = HttpReply{};
   transfer.sends = 0;
   transfer.is_oversize = transfer.has_payload = false;
-  transfer.header_bytes = 0;
+  transfer.header_bytes = transfer.body_bytes = 0;
   transfer.status = 0;
   transfer.stream.reset();
   transfer.started_ms = transfer.sent_ms = transfer.last_payload_ms = clock_.now_ms();

@@ -13,6 +13,7 @@ constexpr double kLowered = 0.8;
 constexpr double kFirst = 8;
 constexpr double kMorePerAnswer = 3;
 constexpr double kBegun = 128;  // over what a provider has by default
+constexpr std::int64_t kDoubleEveryMs = 500;
 // How long a lane rests after 429 without a word on it; twice as long each time in a row.
 constexpr std::int64_t kShortestRestMs = 1000;
 constexpr std::int64_t kLongestRestMs = 60'000;
@@ -73,12 +74,16 @@ std::optional<Refusal> Lane::refusal(std::int64_t now_ms) {
                    *until_ms, true, false};
   }
   if (now_ms < rests_until_ms_) return Refusal{rests_for_, rests_until_ms_, false, false};
+  while (is_beginning_ && doubles_at_ms_ != 0 && now_ms >= doubles_at_ms_) {
+    doubles_at_ms_ += kDoubleEveryMs;
+    rise(*in_flight_now_);
+  }
   if (in_flight_now_ && own_.flying() >= static_cast<int>(*in_flight_now_)) {
     const int most = static_cast<int>(*in_flight_now_);
-    return Refusal{
+    const std::string why =
         is_beginning_ ? fmt::format("the first answers of {}", model_.key)
-                      : fmt::format("in flight of {}, lowered to {} by overload", model_.key, most),
-        0, false, false};
+                      : fmt::format("in flight of {}, lowered to {} by overload", model_.key, most);
+    return Refusal{why, is_beginning_ ? doubles_at_ms_ : 0, false, false};
   }
   const bool is_configured = own_.has_request_rate() || provider_.has_request_rate();
   if (const std::int64_t free_at_ms = pace_.free_at_ms(now_ms);
@@ -91,6 +96,7 @@ std::optional<Refusal> Lane::refusal(std::int64_t now_ms) {
 }
 
 Departure Lane::start(std::int64_t now_ms, const Load& load) {
+  if (is_beginning_ && doubles_at_ms_ == 0) doubles_at_ms_ = now_ms + kDoubleEveryMs;
   Departure departure{next_order_++, now_ms, load, breaker_.start(), host_.start()};
   provider_.start(now_ms, load);
   own_.start(now_ms, load);
@@ -161,10 +167,10 @@ void Lane::adapt(const Departure& departure, const Outcome& outcome, std::int64_
   if (outcome.ending == Ending::answered) {
     bare_rests_ = 0;
     pace_.answered();
-    if (in_flight_now_) *in_flight_now_ += is_beginning_ ? kMorePerAnswer : 1 / *in_flight_now_;
-    if (is_beginning_ && *in_flight_now_ > kBegun) {
-      is_beginning_ = false;
-      in_flight_now_.reset();
+    if (is_beginning_) {
+      rise(kMorePerAnswer);
+    } else if (in_flight_now_) {
+      *in_flight_now_ += 1 / *in_flight_now_;
     }
     return;
   }
@@ -195,6 +201,13 @@ void Lane::begin_small() {
   if (own_.has_request_rate() || provider_.has_request_rate()) return;
   in_flight_now_ = kFirst;
   is_beginning_ = true;
+}
+
+void Lane::rise(double by) {
+  *in_flight_now_ += by;
+  if (*in_flight_now_ <= kBegun) return;
+  is_beginning_ = false;
+  in_flight_now_.reset();
 }
 
 void Lane::begin(std::int64_t now_ms, const std::vector<SentRow>& sent) {

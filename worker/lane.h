@@ -3,11 +3,11 @@
 // A lane is one model's right to start requests: its limits and its provider's, the rest that a
 // Retry-After asked for, what refusals taught, and the breakers of the model and of the host.
 //
-// A lane of which nothing is known begins with a few requests at once, and each answer lets three
-// more fly, until the limit or the first overload: a provider that is full answers a few with 429,
-// not a whole pool. Overload (429 without a word, 503, 529) lowers how many fly at once to four
-// fifths of what flew, at most once for those that flew together; from then on an answer raises it
-// by its share of one.
+// A lane of which nothing is known begins with a few requests at once. Each answer lets three more
+// fly, and each half second without a refusal twice as many, until the limit or the first overload:
+// a provider that is full answers a few with 429, not a whole pool. Overload (429 without a word,
+// 503, 529) lowers how many fly at once to four fifths of what flew, at most once for those that
+// flew together; from then on an answer raises it by its share of one.
 
 #include <cstdint>
 #include <map>
@@ -67,6 +67,7 @@ class Lane {
   void correct(const Departure& departure, const Outcome& outcome,
                const std::optional<Usage>& usage, std::int64_t now_ms);
   void learn(const Departure& departure, const RateHints& hints, std::int64_t now_ms);
+  void rise(double by);
   void adapt(const Departure& departure, const Outcome& outcome, std::int64_t now_ms);
 
   const Model& model_;
@@ -81,6 +82,7 @@ class Lane {
   std::int64_t next_order_ = 1;
   std::optional<double> in_flight_now_;  // absent: what is configured
   bool is_beginning_ = false;            // it was not lowered, it has yet to rise
+  std::int64_t doubles_at_ms_ = 0;       // while it is; 0: nothing was sent yet
   std::int64_t lowered_at_ms_ = 0;
   int bare_rests_ = 0;  // after 429 without a time to wait, since the last answer
   int bad_requests_in_a_row_ = 0;
