@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kLowered = 0.8;
 constexpr double kFirst = 8;
-constexpr double kMorePerAnswer = 3;
+constexpr double kMorePerAnswer = 15;
 constexpr double kBegun = 128;  // over what a provider has by default
 constexpr std::int64_t kDoubleEveryMs = 500;
 // How long a lane rests after 429 without a word on it; twice as long each time in a row.

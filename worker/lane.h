@@ -3,7 +3,7 @@
 // A lane is one model's right to start requests: its limits and its provider's, the rest that a
 // Retry-After asked for, what refusals taught, and the breakers of the model and of the host.
 //
-// A lane of which nothing is known begins with a few requests at once. Each answer lets three more
+// A lane of which nothing is known begins with a few requests at once. Each answer lets more
 // fly, and each half second without a refusal twice as many, until the limit or the first overload:
 // a provider that is full answers a few with 429, not a whole pool. Overload (429 without a word,
 // 503, 529) lowers how many fly at once to four fifths of what flew, at most once for those that
