@@ -173,8 +173,8 @@ Settled JobQueue::settle(const Claim& claim, const Outcome& outcome, const Settl
   if (claim.batch_has_cap && claim.ceiling_pusd && settlement.cost_pusd &&
       *settlement.cost_pusd > *claim.ceiling_pusd) {
     jobs_.set_held(claim.job.batch,
-                   fmt::format("a request cost {} and its ceiling was {}: the provider counts more "
-                               "tokens than bytes were sent",
+                   fmt::format("a request cost {} and its ceiling was {}: the provider bills more "
+                               "tokens than were sent and asked for",
                                human_usd(*settlement.cost_pusd), human_usd(*claim.ceiling_pusd)));
     settled.held_batch = true;
   }

@@ -33,13 +33,13 @@ std::optional<PublishedWait> published_wait(const std::optional<WorkerRow>& work
   return PublishedWait{wait.value("reason", std::string()), wait.value("until", std::int64_t{0})};
 }
 
-void add_rate(BatchStatus& status, StoreReader& reader, std::int64_t now_ms) {
+void add_rate(BatchStatus& status, StoreReader& reader, bool has_worker, std::int64_t now_ms) {
   const std::int64_t window_ms =
       std::clamp<std::int64_t>(now_ms - status.batch.created_at_ms, 1000, kRateWindowMs);
   const std::int64_t answers = reader.answers_since(status.batch.id, now_ms - window_ms);
   status.rate_per_minute = static_cast<double>(answers) * 60'000 / static_cast<double>(window_ms);
   const std::int64_t left = status.counts.queued() + status.counts.running;
-  if (status.state == "running" && left > 0 && status.rate_per_minute > 0) {
+  if (has_worker && status.state == "running" && left > 0 && status.rate_per_minute > 0) {
     status.eta_seconds =
         static_cast<std::int64_t>(static_cast<double>(left) * 60 / status.rate_per_minute);
   }
@@ -222,7 +222,7 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
           batch.held_reason.value_or(fmt::format("{} documents are held", status.counts.held));
     }
     status.batch = std::move(batch);
-    add_rate(status, reader, now_ms);
+    add_rate(status, reader, out.worker.has_value(), now_ms);
     add_waits(status, worker, pauses, out.worker.has_value());
     out.batches.push_back(std::move(status));
   }

@@ -14,6 +14,9 @@ namespace {
 
 constexpr int kPage = 500;
 
+// Pages walk the jobs by id. The + keeps SQLite from an index on batch_id, by which it would sort
+// all of a batch for each page.
+
 ResultRow read_result(Cursor& row) {
   ResultRow result;
   result.id = {row.integer(0)};
@@ -91,7 +94,7 @@ StoreReader::StoreReader(Database& db)
                               ORDER BY id DESC LIMIT 20000)
         WHERE outcome = 'answered' AND settled_at >= ?2)sql"),
       results_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
-        WHERE j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL
+        WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL
         ORDER BY j.id LIMIT ?3)sql"),
       result_by_key_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
         WHERE j.batch_id = ?1 AND j.item_key = ?2 AND j.superseded_by IS NULL)sql"),
@@ -117,8 +120,9 @@ StoreReader::StoreReader(Database& db)
                EXISTS (SELECT 1 FROM attempt f WHERE f.job_id = j.id AND f.kind = 'fallback')
         FROM job j JOIN batch b ON b.id = j.batch_id
         LEFT JOIN attempt a ON a.job_id = j.id AND a.number = j.requests
-        WHERE j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL
+        WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL
         ORDER BY j.id LIMIT ?3)sql"),
+      first_job_(db, "SELECT min(id) FROM job WHERE batch_id = ?1"),
       activity_(db, R"sql(
         SELECT model, sum(outcome = 'answered'), sum(outcome = 'rate_limited'),
                sum(outcome != 'answered' AND outcome != 'rate_limited'),
@@ -225,9 +229,15 @@ std::int64_t StoreReader::answers_since(BatchId batch, std::int64_t since_ms) {
   return row.integer(0);
 }
 
+std::int64_t StoreReader::first_before(BatchId batch) {
+  Cursor row = first_job_.run(batch);
+  CHECK(row.next());
+  return row.is_null(0) ? 0 : row.integer(0) - 1;
+}
+
 void StoreReader::each_result(BatchId batch, const std::string& item_key,
                               const std::function<void(const ResultRow&)>& take) {
-  JobId last;
+  JobId last{first_before(batch)};
   for (;;) {
     std::vector<ResultRow> page;
     if (item_key.empty()) {
@@ -292,7 +302,7 @@ void StoreReader::each_attempt(BatchId batch, const std::function<void(const Att
 }
 
 void StoreReader::each_job(BatchId batch, const std::function<void(const JobRow&)>& take) {
-  JobId last;
+  JobId last{first_before(batch)};
   for (;;) {
     std::vector<JobRow> page;
     for (Cursor row = job_rows_.run(batch, last, kPage); row.next();) {

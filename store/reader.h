@@ -131,12 +131,13 @@ class StoreReader {
 
  private:
   void add_attempts(ResultRow& row);
+  std::int64_t first_before(BatchId batch);  // an id below all of its jobs
 
   JobStore jobs_;
   Ledger ledger_;
   Statement batches_, counts_, measured_, open_, unknown_, unpriced_, errors_, worker_, answers_,
-      results_, result_by_key_, old_result_, attempts_of_job_, attempts_, job_rows_, activity_,
-      latencies_;
+      results_, result_by_key_, old_result_, attempts_of_job_, attempts_, job_rows_, first_job_,
+      activity_, latencies_;
 };
 
 }  // namespace docmill
