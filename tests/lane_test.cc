@@ -324,6 +324,19 @@ TEST_CASE_METHOD(LaneTest, "what a reply says is left binds, less what left afte
   CHECK(lane.refusal(kStart));
 }
 
+TEST_CASE_METHOD(LaneTest, "what is left may be used at once, however slowly it comes back") {
+  Lane lane(model, shared, host, options);
+  RateHints hints;
+  hints[0] = RateHint{50, 40, 25'000'000};  // ten used come back in seven hours
+  end(lane, lane.start(kStart, {}), Ending::answered, kStart, hints);
+  int started = 0;
+  for (std::int64_t now_ms = kStart + 1000; !lane.refusal(now_ms); now_ms += 1000) {
+    lane.start(now_ms, {});
+    ++started;
+  }
+  CHECK(started == 40);
+}
+
 TEST_CASE_METHOD(LaneTest, "a header that says nothing is ever left delays by a minute at most") {
   Lane lane(model, shared, host, options);
   RateHints hints;

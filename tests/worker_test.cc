@@ -329,3 +329,21 @@ TEST_CASE_METHOD(WorkerTest, "a resume that comes together with a reply is seen"
   }
   CHECK(net.sent.size() == 2);
 }
+
+// The last reason stood in status until something else happened: a worker that slept for six
+// seconds said that it waited for its first connection.
+TEST_CASE_METHOD(WorkerTest, "what is waited for is told before the wait begins") {
+  models["large"].per_minute.requests = 6;
+  chain = {"large"};
+  options.drain = false;
+  submit({"1", "2"});
+  SqliteCommit commit;
+  const auto life = start_life(commit);
+  for (int i = 0; i < 4; ++i) life->worker.turn();
+  REQUIRE(counts().done == 1);
+  SqliteCommit plain;
+  Database db(store, Access::read_only, plain);
+  const auto worker = StoreReader(db).last_worker();
+  REQUIRE(worker);
+  CHECK(worker->waits.find("requests/min of large") != std::string::npos);
+}

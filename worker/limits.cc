@@ -129,8 +129,10 @@ void Limits::learn(std::int64_t now_ms, const RateHints& hints, int unseen_reque
     } else if (taught) {
       per_minute = taught->per_minute();
     }
-    if (!taught) taught.emplace(per_minute, 1);
+    const bool is_new = !taught;
+    if (is_new) taught.emplace(per_minute, 1);
     taught->set_rate(now_ms, per_minute, hint.limit);
+    if (is_new) taught->give_back(now_ms, hint.limit);
     const auto meter = static_cast<Meter>(i);
     const double later = meter == Meter::requests ? unseen_requests : unseen.of(meter);
     // Whatever is said, the provider is asked again within a minute: a header may be wrong.

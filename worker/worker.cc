@@ -129,7 +129,9 @@ void Worker::turn() {
     settle_replies();
     queue_.promote_due();
     start_due_jobs();
-    if (now_ms - published_at_ms_ >= kPublishEveryMs) publish(now_ms);
+    // Once nothing flies there may be no other turn for long, so the reason is told now.
+    const bool is_going_to_wait = flights_.empty() && waits_text() != published_waits_;
+    if (is_going_to_wait || now_ms - published_at_ms_ >= kPublishEveryMs) publish(now_ms);
     transaction->commit();  // the one fsync of this turn
     replies_.clear();
     send_started();
@@ -335,13 +337,18 @@ void Worker::send_started() {
   to_send_.clear();
 }
 
-void Worker::publish(std::int64_t now_ms) {
-  published_at_ms_ = now_ms;
+std::string Worker::waits_text() const {
   nlohmann::json waits = nlohmann::json::object();
   for (const auto& [batch, wait] : waits_) {
     waits[batch] = {{"reason", wait.reason}, {"until", wait.until_ms}};
   }
-  queue_.ledger().publish_worker(id_, answers_, to_text(waits), now_ms);
+  return to_text(waits);
+}
+
+void Worker::publish(std::int64_t now_ms) {
+  published_at_ms_ = now_ms;
+  published_waits_ = waits_text();
+  queue_.ledger().publish_worker(id_, answers_, published_waits_, now_ms);
   notify_service(fmt::format("STATUS={} in flight, {} answered", flights_.size(), answers_));
 }
 

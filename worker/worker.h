@@ -88,7 +88,7 @@ class Worker {
   struct Blocked {
     std::string reason;
     std::int64_t since_ms = 0;
-    std::int64_t seen_ms = 0;
+    std::int64_t ended_ms = 0;  // 0: it still is
   };
   enum class Start { started, blocked, skipped };
 
@@ -123,6 +123,7 @@ class Worker {
   void pause(Limits& limits, const std::string& key, const std::string& reason);
   void load_pauses();
   void probe_soon();
+  std::string waits_text() const;
   void publish(std::int64_t now_ms);
   void plan_wake(std::int64_t now_ms);
   void check_finished(std::int64_t now_ms);
@@ -160,6 +161,7 @@ class Worker {
   std::int64_t answers_ = 0;
   std::int64_t seen_version_ = -1;
   std::int64_t published_at_ms_ = 0;
+  std::string published_waits_;
   std::int64_t next_start_ms_ = 0;          // nothing that waits can start before this
   std::int64_t next_unaided_start_ms_ = 0;  // the same, for what needs no person
   std::int64_t next_wake_ms_ = 0;

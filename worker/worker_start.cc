@@ -119,9 +119,12 @@ Worker::Start Worker::block(Feed& feed, const Refusal& refusal) {
   busy_.insert(feed.batch->row.id);
   const std::int64_t now_ms = clock_.now_ms();
   Blocked& blocked = blocked_[feed.key()];
-  if (blocked.seen_ms < now_ms - kWaitNotedMs) blocked.since_ms = now_ms;
+  // One that trickles is blocked all the time.
+  const bool is_anew =
+      blocked.since_ms == 0 || (blocked.ended_ms != 0 && blocked.ended_ms < now_ms - kWaitNotedMs);
+  if (is_anew) blocked.since_ms = now_ms;
   blocked.reason = refusal.reason;
-  blocked.seen_ms = now_ms;
+  blocked.ended_ms = 0;
   Wait& wait = waits_[feed.batch->row.name];
   wait.reason = refusal.reason;
   wait.until_ms = refusal.until_ms == kNeverMs ? 0 : refusal.until_ms;
@@ -225,7 +228,8 @@ std::string Worker::waited_for(const Feed& feed, const Job& job) const {
   if (blocked == blocked_.end()) return {};
   const std::int64_t now_ms = clock_.now_ms();
   const std::int64_t since_ms = std::max(blocked->second.since_ms, job.created_at_ms);
-  const bool is_past = blocked->second.seen_ms < now_ms - kWaitNotedMs;
+  const std::int64_t ended_ms = blocked->second.ended_ms;
+  const bool is_past = ended_ms != 0 && ended_ms < now_ms - kWaitNotedMs;
   return is_past || now_ms - since_ms < kWaitNotedMs ? std::string() : blocked->second.reason;
 }
 
@@ -244,6 +248,9 @@ Worker::Start Worker::send_on(Feed& feed, const Job& job, const ClaimTerms& term
   auto claim = queue_.claim(job, terms);
   if (!claim) return meet_cap(feed, job, ceiling_most_pusd);
   caps_.add(batch.row.tenant, claim->opened_at_ms, ceiling_most_pusd);
+  if (const auto blocked = blocked_.find(feed.key()); blocked != blocked_.end()) {
+    if (blocked->second.ended_ms == 0) blocked->second.ended_ms = now_ms;
+  }
   if (batch.row.cap_pusd) claim->batch_has_cap = true;
   const double input_tokens =
       lane.expected_tokens(estimated_tokens(request.system) + estimated_tokens(request.user));
