@@ -41,10 +41,15 @@ struct Grantor {
   bool says_retry_after = false;
   std::int64_t answer_ms = 100;
   std::int64_t refusal_ms = 2;
+  int refuses_every = 0;  // whatever the rate; 0: never
+  Ending refusal = Ending::rate_limited;
   double level = capacity;
   std::int64_t as_of_ms = kStart;
+  int asked = 0;
 
   bool grants(std::int64_t now_ms) {
+    // Not evenly: a prime step through the hundreds.
+    if (refuses_every != 0 && ++asked * 37 % 100 < 100 / refuses_every) return false;
     level =
         std::min(capacity, level + static_cast<double>(now_ms - as_of_ms) * per_minute / 60'000);
     as_of_ms = now_ms;
@@ -84,7 +89,7 @@ Tally run(Lane& lane, Grantor& provider, int slots, std::int64_t for_ms,
         ++it;
         continue;
       }
-      Outcome out = outcome(it->is_granted ? Ending::answered : Ending::rate_limited);
+      Outcome out = outcome(it->is_granted ? Ending::answered : provider.refusal);
       Decision decision;
       if (!it->is_granted && provider.says_retry_after) {
         out.retry_after_ms = 1000;
@@ -288,20 +293,28 @@ TEST_CASE_METHOD(LaneTest, "a model's own count of tokens corrects the estimates
 }
 
 TEST_CASE_METHOD(LaneTest, "overload takes a fifth of what flies, once; answers give it back") {
-  Lane lane(model, shared, host, options);
+  Lane lane(model, shared, host, {100, 30'000});
   std::vector<Departure> flying;
+  const auto end_at = [&](std::size_t i, Ending ending, std::int64_t now_ms) {
+    end(lane, flying[i], ending, now_ms);
+  };
   for (int i = 0; i < 10; ++i) flying.push_back(lane.start(kStart, {}));
-  end(lane, flying[0], Ending::overloaded, kStart + 5);
-  end(lane, flying[1], Ending::overloaded, kStart + 5);  // of the same time: no lower
-  CHECK(lane.refusal(kStart + 5)->reason == "in flight of m, lowered to 8 by overload");
-  end(lane, flying[2], Ending::answered, kStart + 6);
-  CHECK_FALSE(lane.refusal(kStart + 6));
-  for (int i = 3; i < 10; ++i)
-    end(lane, flying[static_cast<std::size_t>(i)], Ending::answered, kStart + 7);
-  flying.clear();
+  end_at(0, Ending::overloaded, kStart + 5);
+  end_at(1, Ending::overloaded, kStart + 5);  // two neighbours: four fifths of the nine that flew
+  end_at(2, Ending::overloaded, kStart + 5);
+  end_at(3, Ending::overloaded, kStart + 5);  // of the same time: no lower
   const std::int64_t later = kStart + 5000;
-  while (!lane.refusal(later)) flying.push_back(lane.start(later, {}));
-  CHECK(flying.size() == 8);  // eight answers, an eighth each: nine after the last of them
+  const auto fill = [&](std::int64_t now_ms) {
+    std::size_t started = 0;
+    for (; started < 100 && !lane.refusal(now_ms); ++started) {
+      flying.push_back(lane.start(now_ms, {}));
+    }
+    return started;
+  };
+  CHECK(fill(later) == 1);  // six fly
+  CHECK(lane.refusal(later)->reason == "in flight of m, lowered to 7 by overload");
+  for (std::size_t i = 4; i < 10; ++i) end_at(i, Ending::answered, later);
+  CHECK(fill(later + 5000) == 6);  // one flies, and six answers gave a seventh each: not yet eight
 }
 
 TEST_CASE_METHOD(LaneTest, "what a reply says is left binds, less what left after it") {
@@ -376,7 +389,7 @@ TEST_CASE_METHOD(LaneTest, "a rate that nobody configured is learnt, from header
             const Tally tally = run(lane, provider, 64, 60'000);
             CHECK(tally.answered >= 0.90 * per_minute);
             // When refusals take as long as answers, the first finds a whole pool on its way.
-            const int once = refusal_ms > 50 ? 64 : 9;
+            const int once = refusal_ms > 50 ? 70 : 9;
             CHECK(tally.refused <= once + 0.02 * (tally.answered + tally.refused));
           }
         }
@@ -393,11 +406,42 @@ TEST_CASE_METHOD(LaneTest, "refusals that come whatever the rate do not slow it 
     if (now_ms == kStart + 60'000) sent_at_half = sent;
     while (sent < (now_ms - kStart) && pace.free_at_ms(now_ms) <= now_ms) {  // one each ms
       pace.started(now_ms);
-      ++sent % 50 == 0 ? static_cast<void>(pace.refused(sent, now_ms, false, now_ms))
-                       : pace.answered();
+      if (++sent % 50 == 0) pace.refused(sent, now_ms, false, now_ms);
     }
   }
   CHECK(sent - sent_at_half > 50'000);  // of 60,000
+}
+
+TEST_CASE_METHOD(LaneTest, "a few that are refused whatever flies do not lower what flies") {
+  for (const Ending refusal : {Ending::rate_limited, Ending::overloaded, Ending::server_error}) {
+    for (const int every : {50, 20}) {
+      Lane lane(model, shared, host, options);
+      lane.begin_small();
+      Grantor provider{60'000'000, 1'000'000};
+      provider.refuses_every = every;
+      provider.refusal = refusal;
+      const Tally tally = run(lane, provider, 100, 60'000);
+      INFO(to_string(refusal) << ", one of " << every);
+      CHECK(tally.answered > 0.8 * 60'000);  // a hundred at a time, a tenth of a second each
+    }
+  }
+}
+
+TEST_CASE_METHOD(LaneTest, "refused after each rest, it rests longer each time, up to a limit") {
+  Lane lane(model, shared, host, options);
+  Outcome limited = outcome(Ending::rate_limited);
+  limited.retry_after_ms = 1000;
+  std::int64_t now_ms = kStart;
+  int asked = 0;
+  for (; now_ms < kStart + 150'000; now_ms += 10) {
+    if (lane.refusal(now_ms)) continue;
+    const Departure departure = lane.start(now_ms, {});
+    Decision wait;
+    wait.lane_rests_until_ms = now_ms + 1000;
+    lane.end(departure, limited, wait, std::nullopt, {}, now_ms);
+    ++asked;
+  }
+  CHECK(asked < 12);  // 1, 2, 4, 8, 16, 30, 30, ...
 }
 
 TEST_CASE_METHOD(LaneTest, "a learnt pace follows a limit that is raised") {

@@ -200,6 +200,12 @@ TEST_CASE("a key is hidden whole or in part, and after escapes are undone") {
   CHECK(hidden("Bearer " + key + ".", false) == "Bearer [key].");
   CHECK(hidden("provided: sk-proj-01234*****", false) == "provided: [key]*****");
   CHECK(hidden("keys begin with sk-proj", false) == "keys begin with sk-proj");
+  // base64 of "Bearer KEY", "xBearer KEY" and "xxBearer KEY"
+  for (const char* dump : {"QmVhcmVyIHNrLXByb2otMDEyMzQ1Njc4OWFiY2RlZg==",
+                           "eEJlYXJlciBzay1wcm9qLTAxMjM0NTY3ODlhYmNkZWY=",
+                           "eHhCZWFyZXIgc2stcHJvai0wMTIzNDU2Nzg5YWJjZGVm"}) {
+    CHECK(hidden(dump, false).find("[key]") != std::string::npos);
+  }
   // In an answer only what can be nothing else.
   CHECK(hidden("keys begin with sk-proj-0", true) == "keys begin with sk-proj-0");
   CHECK(hidden("x" + key + key, true) == "x[key][key]");

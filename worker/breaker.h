@@ -5,8 +5,12 @@
 //   closed ──failures in a row──▶ open ──cooldown──▶ one probe ──ok──▶ closed
 //                                  ▲                    └──failed──┐
 //                                  └───────────────────────────────┘
+//
+// In a row is by the order in which requests left. By the order in which they come back the quick
+// failures of a hundred that left together would be a row, before any of the answers is there.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 
 namespace docmill {
@@ -18,19 +22,30 @@ class Breaker {
     std::int64_t cooldown_ms = 30'000;
   };
   enum class Verdict { well, failed, nothing };  // of one request
+  struct Ticket {
+    std::int64_t number = 0;
+    bool is_probe = false;
+  };
 
   explicit Breaker(Options options) : options_(options) {}
 
   // Nothing: a request may go. Otherwise when one may; 0: when the probe is back.
   std::optional<std::int64_t> closed_until_ms(std::int64_t now_ms) const;
-  // True: this request is the probe, and its end must say so.
-  bool start();
-  void end(Verdict verdict, bool was_probe, std::int64_t now_ms);
-  int failures_in_a_row() const { return failures_in_a_row_; }
+  // Each request that starts has to end.
+  Ticket start();
+  void end(const Ticket& ticket, Verdict verdict, std::int64_t now_ms);
+  // The row that opened it.
+  int failures_in_a_row() const { return row_; }
 
  private:
+  enum class State { flying, failed, well };
+  int row_around(std::int64_t number) const;
+  void open(std::int64_t now_ms);
+
   Options options_;
-  int failures_in_a_row_ = 0;
+  std::map<std::int64_t, State> recent_;  // by number
+  std::int64_t next_number_ = 1;
+  int row_ = 0;
   bool is_open_ = false;
   bool is_probing_ = false;
   std::int64_t probe_at_ms_ = 0;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <openssl/evp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <vector>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -96,12 +98,37 @@ void hide(const std::string& key, std::size_t shortest, std::string& text) {
   if (done > 0) text = clean.append(text, done, std::string::npos);
 }
 
+// What of the base64 of any text depends on the key in it alone, wherever it begins: proxies that
+// show the headers they were sent show them so, too.
+std::vector<std::string> base64_parts(const std::string& key) {
+  std::vector<std::string> parts;
+  for (std::size_t before = 0; before < 3; ++before) {
+    const std::string padded = std::string(before, ' ') + key;
+    std::string encoded(4 * (padded.size() / 3 + 1) + 1, '\0');
+    const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
+                                     reinterpret_cast<const unsigned char*>(padded.data()),
+                                     static_cast<int>(padded.size()));
+    encoded.resize(static_cast<std::size_t>(size));
+    // The first and the last four depend on what stands before and after.
+    if (encoded.size() > 8) parts.push_back(encoded.substr(4, encoded.size() - 8));
+  }
+  return parts;
+}
+
+void hide_all(const std::string& key, bool is_answer, std::string& text) {
+  hide(key, is_answer ? kShortestHiddenInAnswer : kShortestHidden, text);
+  if (key.size() < kShortestHiddenInAnswer) return;
+  for (const std::string& part : base64_parts(key)) hide(part, part.size(), text);
+}
+
 }  // namespace
 
 void hide_key(const Secret& secret, bool is_answer, std::string& text) {
-  hide(secret.reveal(), is_answer ? kShortestHiddenInAnswer : kShortestHidden, text);
+  if (!text.empty()) hide_all(secret.reveal(), is_answer, text);
 }
 
+// The body is searched for the plain key alone: what is shown of it is decoded first, and searched
+// again then.
 void hide_key(const Secret& secret, HttpReply& reply) {
   const std::string& key = secret.reveal();
   const bool is_answer = reply.status >= 200 && reply.status < 300;

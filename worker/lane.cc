@@ -16,7 +16,11 @@ constexpr double kBegun = 128;  // over what a provider has by default
 constexpr std::int64_t kDoubleEveryMs = 500;
 // How long a lane rests after 429 without a word on it; twice as long each time in a row.
 constexpr std::int64_t kShortestRestMs = 1000;
-constexpr std::int64_t kLongestRestMs = 60'000;
+constexpr std::int64_t kLongestRestMs = 30'000;
+// A quarter of the last twenty.
+constexpr std::int64_t kCrowdOf = 20;
+constexpr std::int64_t kCrowdShare = 4;
+constexpr std::size_t kCrowdRemembered = 64;
 // So many requests in a row that were "wrong" are a fault of how we write them, not of documents.
 constexpr int kBadRequestsInARow = 20;
 constexpr double kOldTokens = 0.9;  // of the running mean, against the newest
@@ -58,6 +62,7 @@ Lane::Lane(const Model& model, Limits& provider_limits, Breaker& host, Breaker::
       host_(host),
       own_(model.key, model.per_minute, burst_seconds, model.in_flight),
       breaker_(breaker),
+      bad_requests_({kBadRequestsInARow, breaker.cooldown_ms}),
       form_(form_of(model)) {}
 
 std::optional<Refusal> Lane::refusal(std::int64_t now_ms) {
@@ -70,7 +75,12 @@ std::optional<Refusal> Lane::refusal(std::int64_t now_ms) {
   }
   if (const auto until_ms = breaker_.closed_until_ms(now_ms)) {
     return Refusal{fmt::format("{} rests after {} failures in a row", model_.key,
-                               std::max(breaker_.failures_in_a_row(), bad_requests_in_a_row_)),
+                               breaker_.failures_in_a_row()),
+                   *until_ms, true, false};
+  }
+  if (const auto until_ms = bad_requests_.closed_until_ms(now_ms)) {
+    return Refusal{fmt::format("{} rests: it called {} requests in a row wrong", model_.key,
+                               bad_requests_.failures_in_a_row()),
                    *until_ms, true, false};
   }
   if (now_ms < rests_until_ms_) return Refusal{rests_for_, rests_until_ms_, false, false};
@@ -97,7 +107,8 @@ std::optional<Refusal> Lane::refusal(std::int64_t now_ms) {
 
 Departure Lane::start(std::int64_t now_ms, const Load& load) {
   if (is_beginning_ && doubles_at_ms_ == 0) doubles_at_ms_ = now_ms + kDoubleEveryMs;
-  Departure departure{next_order_++, now_ms, load, breaker_.start(), host_.start()};
+  Departure departure{next_order_++,         now_ms,       load, breaker_.start(),
+                      bad_requests_.start(), host_.start()};
   provider_.start(now_ms, load);
   own_.start(now_ms, load);
   pace_.started(now_ms);
@@ -114,18 +125,19 @@ void Lane::end(const Departure& departure, const Outcome& outcome, const Decisio
   correct(departure, outcome, usage, now_ms);
   learn(departure, hints, now_ms);
   adapt(departure, outcome, now_ms);
-  if (decision.lane_rests_until_ms > rests_until_ms_) {
-    rests_until_ms_ = decision.lane_rests_until_ms;
-    rests_for_ = fmt::format("{} asked to wait", model_.key);
-  }
+  rest(decision.lane_rests_until_ms, fmt::format("{} asked to wait", model_.key));
 }
 
 void Lane::end_breakers(const Departure& departure, Ending ending, std::int64_t now_ms) {
-  host_.end(verdict_on_host(ending), departure.probes_host, now_ms);
-  Breaker::Verdict verdict = verdict_on_model(ending);
-  bad_requests_in_a_row_ = ending == Ending::bad_request ? bad_requests_in_a_row_ + 1 : 0;
-  if (bad_requests_in_a_row_ >= kBadRequestsInARow) verdict = Breaker::Verdict::failed;
-  breaker_.end(verdict, departure.probes_model, now_ms);
+  host_.end(departure.host, verdict_on_host(ending), now_ms);
+  const Breaker::Verdict verdict = verdict_on_model(ending);
+  breaker_.end(departure.model, verdict, now_ms);
+  const bool is_answer = verdict == Breaker::Verdict::well;
+  bad_requests_.end(departure.requests,
+                    ending == Ending::bad_request ? Breaker::Verdict::failed
+                    : is_answer                   ? Breaker::Verdict::well
+                                                  : Breaker::Verdict::nothing,
+                    now_ms);
 }
 
 // Reserved tokens that were not used come back. What may have been worked on stays taken.
@@ -163,10 +175,26 @@ void Lane::learn(const Departure& departure, const RateHints& hints, std::int64_
   own_.learn(now_ms, hints, unseen, load);
 }
 
+// Whether a good part of what left around it was refused, too. Some providers refuse a few requests
+// whatever their number; that is no reason to send fewer.
+bool Lane::is_crowded(std::int64_t order) {
+  crowd_.push_back(order);
+  if (crowd_.size() > kCrowdRemembered) crowd_.pop_front();
+  const std::int64_t refused = std::count_if(crowd_.begin(), crowd_.end(), [&](std::int64_t other) {
+    return other <= order && other > order - kCrowdOf;
+  });
+  return refused >= 2 && refused * kCrowdShare >= std::min(kCrowdOf, order);
+}
+
+void Lane::rest(std::int64_t until_ms, std::string why) {
+  if (until_ms <= rests_until_ms_) return;
+  rests_until_ms_ = until_ms;
+  rests_for_ = std::move(why);
+}
+
 void Lane::adapt(const Departure& departure, const Outcome& outcome, std::int64_t now_ms) {
   if (outcome.ending == Ending::answered) {
-    bare_rests_ = 0;
-    pace_.answered();
+    rests_ = 0;
     if (is_beginning_) {
       rise(kMorePerAnswer);
     } else if (in_flight_now_) {
@@ -176,20 +204,24 @@ void Lane::adapt(const Departure& departure, const Outcome& outcome, std::int64_
   }
   const bool is_429 = outcome.ending == Ending::rate_limited;
   if (!is_429 && outcome.ending != Ending::overloaded) return;
-  const bool is_new = is_429 && pace_.refused(departure.order, departure.at_ms,
-                                              outcome.retry_after_ms.has_value(), now_ms);
+  const bool is_crowd = is_crowded(departure.order);
+  const bool has_time = is_429 && outcome.retry_after_ms.has_value();
+  const bool is_new =
+      is_429 && pace_.refused(departure.order, departure.at_ms, has_time || is_crowd, now_ms);
   if (is_new) {
     provider_.be_stricter(now_ms);
     own_.be_stricter(now_ms);
   }
-  if (is_429 && outcome.retry_after_ms) return;
-  // One refusal among answers is no reason to rest, and a learnt pace makes it needless.
-  if (pace_.in_a_row() >= 2 && !pace_.per_minute() && now_ms >= rests_until_ms_) {
-    const int doublings = std::min(bare_rests_++, 7);
-    rests_until_ms_ =
-        std::max(rests_until_ms_, now_ms + std::min(kLongestRestMs, kShortestRestMs << doublings));
-    rests_for_ = fmt::format("{} answered 429", model_.key);
+  // Refused again after a rest, with no answer in between: longer each time. A learnt pace makes
+  // a rest without a word on it needless.
+  if (is_429 && now_ms >= rests_until_ms_ && (has_time || (is_crowd && !pace_.per_minute()))) {
+    const std::int64_t asked_ms = std::max(outcome.retry_after_ms.value_or(0), kShortestRestMs);
+    const std::int64_t longer_ms = std::min(kLongestRestMs, asked_ms << std::min(rests_, 6));
+    if (!has_time || rests_ > 0)
+      rest(now_ms + longer_ms, fmt::format("{} answered 429", model_.key));
+    ++rests_;
   }
+  if (has_time || !is_crowd) return;
   is_beginning_ = false;
   if (departure.at_ms < lowered_at_ms_) return;  // it flew with those that lowered it already
   lowered_at_ms_ = now_ms;

@@ -10,6 +10,7 @@
 // flew together; from then on an answer raises it by its share of one.
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -28,8 +29,9 @@ struct Departure {
   std::int64_t order = 0;
   std::int64_t at_ms = 0;
   Load load;
-  bool probes_model = false;
-  bool probes_host = false;
+  Breaker::Ticket model;
+  Breaker::Ticket requests;
+  Breaker::Ticket host;
 };
 
 class Lane {
@@ -68,6 +70,8 @@ class Lane {
                const std::optional<Usage>& usage, std::int64_t now_ms);
   void learn(const Departure& departure, const RateHints& hints, std::int64_t now_ms);
   void rise(double by);
+  bool is_crowded(std::int64_t order);
+  void rest(std::int64_t until_ms, std::string why);
   void adapt(const Departure& departure, const Outcome& outcome, std::int64_t now_ms);
 
   const Model& model_;
@@ -75,6 +79,7 @@ class Lane {
   Breaker& host_;
   Limits own_;
   Breaker breaker_;
+  Breaker bad_requests_;  // of ours, not of documents
   Pace pace_;
   Form form_;
   bool has_changed_field_ = false;
@@ -84,8 +89,8 @@ class Lane {
   bool is_beginning_ = false;            // it was not lowered, it has yet to rise
   std::int64_t doubles_at_ms_ = 0;       // while it is; 0: nothing was sent yet
   std::int64_t lowered_at_ms_ = 0;
-  int bare_rests_ = 0;  // after 429 without a time to wait, since the last answer
-  int bad_requests_in_a_row_ = 0;
+  int rests_ = 0;                   // after 429s, since the last answer
+  std::deque<std::int64_t> crowd_;  // the orders of the last that were refused for overload
   std::int64_t rests_until_ms_ = 0;
   std::string rests_for_;
   double tokens_per_estimate_ = 1;

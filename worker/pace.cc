@@ -80,9 +80,8 @@ void Pace::started(std::int64_t now_ms) {
 
 bool Pace::refused(std::int64_t number, std::int64_t started_at_ms, bool rests,
                    std::int64_t now_ms) {
-  ++in_a_row_;
   refusal_ms_ = std::clamp<std::int64_t>(now_ms - started_at_ms, 0, kLongestRefusalMs);
-  if (!bucket_ && (rests || in_a_row_ >= 2)) begin_ramp(now_ms, kRampAfterRefusalPerMinute, 1);
+  if (!bucket_ && rests) begin_ramp(now_ms, kRampAfterRefusalPerMinute, 1);
   if (stretch_number_ != 0 && number > stretch_number_) ++refused_in_stretch_;
   // What left before the last lesson says nothing of the pace since then.
   if (started_at_ms >= learnt_ms_) refusals_.push_back(started_);

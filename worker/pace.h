@@ -11,7 +11,7 @@
 // Some refuse a few requests whatever the rate. A pace below the learnt rate that is refused all
 // the same shows it, and is doubled: were the limit real, refusals would now be many at once.
 //
-// Until something is known, at the start, after a rest and after refusals in a row, a few
+// Until something is known, at the start, after idleness and after a rest, a few
 // requests go at once and the rest one by one, soon twice and four times as fast: the first refusal
 // then finds two or three on their way, where a pool sent at once would be refused as a whole.
 
@@ -33,9 +33,6 @@ class Pace {
   // refusal before it was known, so it says something new. `rests`: nothing is sent for a while
   // now.
   bool refused(std::int64_t number, std::int64_t started_at_ms, bool rests, std::int64_t now_ms);
-  void answered() { in_a_row_ = 0; }
-  // Refusals since the last answer.
-  int in_a_row() const { return in_a_row_; }
   // Requests a minute as they are let go now, when a pace has been learnt.
   std::optional<double> per_minute() const;
 
@@ -59,7 +56,6 @@ class Pace {
   std::int64_t last_refusal_ms_ = 0;
   std::int64_t last_start_ms_ = 0;
   std::int64_t started_ = 0;
-  int in_a_row_ = 0;
   std::deque<std::int64_t> refusals_;  // of the last requests: by how many were started then
 
   std::optional<Bucket> ramp_;
