@@ -196,6 +196,7 @@ void count_document(Submission& sum, const Document& document, const BatchSpec& 
     return;
   }
   const Route& route = spec.routes[static_cast<std::size_t>(chosen)];
+  ++sum.routes[chosen];
   const Model& model = config.models.at(route.chain.front().model);
   const ChatRequest request = request_for(spec, model, document.text);
   const std::int64_t input = estimated_tokens(spec.system) + estimated_tokens(document.text) + 8;
@@ -228,6 +229,18 @@ void each_document(const SubmitFlags& flags, const Config& config, BatchSpec& sp
   }
 }
 
+std::string where_to(const Chain& chain, const Config& config) {
+  std::string where;
+  for (const Link& link : chain) {
+    where += where.empty() ? "" : ", then ";
+    where += link.model;
+    const auto model = config.models.find(link.model);  // a batch may be older than the config
+    if (model == config.models.end()) continue;
+    where += fmt::format(" ({})", config.providers.at(model->second.provider).base_url);
+  }
+  return where;
+}
+
 void print_estimate(const Global& global, const Submission& sum, const BatchSpec& spec,
                     const Config& config, const std::optional<std::int64_t>& cap_pusd) {
   say(global,
@@ -246,13 +259,14 @@ void print_estimate(const Global& global, const Submission& sum, const BatchSpec
           : fmt::format("cost at most ~{} if the first model answers everything{}",
                         human_usd(sum.most_cost_pusd),
                         cap_pusd ? fmt::format(", capped at {}", human_usd(*cap_pusd)) : ""));
-  std::string where;
-  for (const Link& link : spec.routes.front().chain) {
-    const Model& model = config.models.at(link.model);
-    where += fmt::format("{}{} ({})", where.empty() ? "" : ", then ", link.model,
-                         config.providers.at(model.provider).base_url);
+  for (const auto& [route, documents] : sum.routes) {
+    const Route& taken = spec.routes[static_cast<std::size_t>(route)];
+    const std::string who =
+        sum.routes.size() == 1
+            ? std::string()
+            : fmt::format("{} by route {}: ", with_commas(documents), printable_line(taken.name));
+    say(global, who + "sent to " + where_to(taken.chain, config));
   }
-  say(global, "sent to " + where);
 }
 
 std::optional<std::int64_t> cap_of(const SubmitFlags& flags, const Config& config) {
@@ -324,17 +338,25 @@ void check_same(const Batch& batch, const BatchSpec& wanted) {
 }
 
 // `batch` may be older than the config: its own spec says which routes there are.
-void queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const Batch& batch,
-                     Submission& sum) {
+// Its spec, with the routes that documents have added.
+BatchSpec queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const Batch& batch,
+                          Submission& sum) {
   BatchSpec spec = parse_batch_spec(batch.spec);
   std::size_t known_routes = spec.routes.size();
+  std::string known_spec = batch.spec;
   std::vector<NewJob> jobs;
   std::size_t bytes = 0;
   const auto flush = [&] {
     if (spec.routes.size() > known_routes) {
       known_routes = spec.routes.size();
       Transaction transaction(opened.db);
-      opened.queue.jobs().set_spec(batch.id, to_json_text(spec));
+      if (opened.queue.jobs().batch(batch.id).spec != known_spec) {
+        throw UsageError(fmt::format(
+            "another submit adds routes to batch {}; run this one again when it has ended",
+            batch.name));
+      }
+      known_spec = to_json_text(spec);
+      opened.queue.jobs().set_spec(batch.id, known_spec);
       transaction.commit();
     }
     const AddedCounts added = opened.queue.add_in_transaction(batch.id, jobs);
@@ -354,6 +376,7 @@ void queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const Batch&
   flush();
   opened.queue.seal_in_transaction(batch.id);
   nudge_worker(opened.store);
+  return spec;
 }
 
 }  // namespace
@@ -411,7 +434,7 @@ Submission submit(const Global& global, const SubmitFlags& flags) {
   const Batch batch = opened->queue.open_batch_in_transaction(wanted);
   check_same(batch, spec);
   sum.batch = batch.name;
-  queue_documents(*opened, flags, batch, sum);
+  spec = queue_documents(*opened, flags, batch, sum);
   print_estimate(global, sum, spec, config, batch.cap_pusd);
   return sum;
 }

@@ -3,6 +3,7 @@
 // What submit and run share: the flags, and documents on their way into a batch.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,6 +49,7 @@ struct Submission {
   std::int64_t unchanged = 0;
   std::int64_t unreadable = 0;
   std::int64_t text_bytes = 0;
+  std::map<int, std::int64_t> routes;  // documents by the route that they take
   // By estimate, on the first model of each document's chain.
   std::int64_t input_tokens = 0;
   std::int64_t most_output_tokens = 0;

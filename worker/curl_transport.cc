@@ -27,9 +27,9 @@ namespace {
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t kMaxHeaderBytes = 64 << 10;
 // An answer is shorter, whatever the others hold.
-constexpr std::size_t kSparedBytes = 1 << 20;
+constexpr std::size_t kSparedBytes = 256 << 10;
 // A stream sends some fifty bytes around each token.
-constexpr std::size_t kMostPerKept = 16;
+constexpr std::size_t kMostPerKept = 4;
 // A stream's first delta comes soon, whatever the length of the answer.
 constexpr std::int64_t kFirstDeltaTimeoutMs = 120'000;
 // After [DONE] the connection should end; some servers let it stand.
@@ -191,7 +191,7 @@ std::size_t CurlTransport::Transfer::on_body(char* bytes, std::size_t, std::size
   const auto limit = static_cast<std::size_t>(transfer.owner->options_.max_reply_bytes);
   // Keep-alives are not kept, and still have an end: compressed, they may be gigabytes.
   transfer.body_bytes += size;
-  if (transfer.body_bytes > limit * kMostPerKept) {
+  if (transfer.body_bytes > limit * (transfer.stream ? kMostPerKept : 1)) {
     transfer.is_oversize = true;
     return 0;
   }

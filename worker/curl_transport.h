@@ -30,8 +30,8 @@ class CurlTransport : public Transport {
     int in_flight = 64;  // the size of the connection cache follows from it
     std::int64_t max_reply_bytes = 16 << 20;
     std::string id_prefix;  // x-client-request-id is this and the attempt's id
-    // Of all replies under way. Beyond it those over a megabyte end as too long.
-    std::int64_t max_replies_bytes = 48 << 20;
+    // Of all replies under way. Beyond it those over 256 KiB end as too long.
+    std::int64_t max_replies_bytes = 24 << 20;
   };
 
   // `clock` and `providers` must outlive it; the keys go into each provider's own headers, and from
