@@ -155,7 +155,7 @@ BatchSpec spec_of(const SubmitFlags& flags, const Config& config) {
     spec.brake = *percent == 0 ? "off" : fmt::format("{}%", *percent);
   }
   if (!flags.regions.empty()) {
-    spec.regions = split_list(flags.regions);
+    spec.regions = split_list(lower_ascii(flags.regions));
     std::sort(spec.regions.begin(), spec.regions.end());
   }
   add_routes(flags, config, spec);

@@ -148,7 +148,7 @@ void read_base_url(TomlTable& table, Provider& provider) {
 
 void read_route_to_it(TomlTable& table, Provider& provider) {
   read_base_url(table, provider);
-  provider.region = table.text("region").value_or("");
+  provider.region = lower_ascii(table.text("region").value_or(""));
   if (const std::optional<std::string> path = table.text("ca_file")) {
     provider.ca_file = table.file().resolved(*path).string();
   }

@@ -226,8 +226,9 @@ void decode_success(const HttpReply& reply, const Provider& provider, DecodedRep
   if (!body || !body->is_object()) {
     const char* what = is_blank(reply.body) ? "empty_reply" : "not_json";
     set_outcome(decoded, Ending::bad_reply, what,
-                is_blank(reply.body) ? "HTTP 200 without a body"
-                                     : "HTTP 200, but the body is not the JSON of an answer");
+                "HTTP " + std::to_string(reply.status) +
+                    (is_blank(reply.body) ? " without a body"
+                                          : ", but the body is not the JSON of an answer"));
     decoded.outcome.may_be_billed = true;
     return;
   }

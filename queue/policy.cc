@@ -32,7 +32,9 @@ Decision retry_or_next(const JobFacts& job, const Outcome& outcome, const Policy
                        std::int64_t now_ms, double random) {
   Decision decision;
   decision.counts_try = true;
-  const bool spent = is_costly(outcome) ? job.unsure >= 1 : job.tries + 1 >= policy.max_tries;
+  // One that may be billed is tried once more, whatever max_tries says, and then counts like others.
+  const int most = is_costly(outcome) ? std::max(policy.max_tries, 2) : policy.max_tries;
+  const bool spent = job.tries + 1 >= most || (is_costly(outcome) && job.unsure >= 1);
   const std::int64_t asked_ms =
       std::min(outcome.retry_after_ms.value_or(0), policy.longest_retry_after_ms);
   // 503 with a Retry-After: a word on the model, not on this request.

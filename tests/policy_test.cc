@@ -53,6 +53,8 @@ TEST_CASE("what becomes of a job, by how its attempt ended") {
       {"and then falls back, whatever max_tries says", Ending::cut, true, facts(0, 2, 1, 1),
        Move::fall_back, true},
       {"and then fails at the chain's end", Ending::cut, true, facts(1, 2, 1, 1), Move::fail, true},
+      {"a cut after other failures counts like them", Ending::cut, true, facts(0, 2, 4, 0),
+       Move::fall_back, true},
       {"500 that may be billed counts alike", Ending::server_error, true, facts(0, 2, 1, 1),
        Move::fall_back, true},
       {"a bad answer was paid for: once more", Ending::bad_reply, false, facts(0, 1), Move::retry,
