@@ -32,7 +32,8 @@ Decision retry_or_next(const JobFacts& job, const Outcome& outcome, const Policy
                        std::int64_t now_ms, double random) {
   Decision decision;
   decision.counts_try = true;
-  // One that may be billed is tried once more, whatever max_tries says, and then counts like others.
+  // One that may be billed is tried once more, whatever max_tries says, and then counts like
+  // others.
   const int most = is_costly(outcome) ? std::max(policy.max_tries, 2) : policy.max_tries;
   const bool spent = job.tries + 1 >= most || (is_costly(outcome) && job.unsure >= 1);
   const std::int64_t asked_ms =
