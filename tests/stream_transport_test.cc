@@ -186,7 +186,7 @@ TEST_CASE("streams: many replies without end share what memory there is for repl
     CHECK(reply.exchange == Exchange::oversize);
     CHECK(reply.body.empty());
   }
-  CHECK(peak_resident_bytes() - before_bytes < 64 << 20);
+  CHECK(peak_resident_bytes() - before_bytes < 128 << 20);  // with the server; 164 MB unshared
 }
 
 TEST_CASE("a key is hidden whole or in part, and after escapes are undone") {
