@@ -247,30 +247,4 @@ void NetTransport::start(HttpRequest request) {
   if (net_.dies_after_sends > 0 && --net_.dies_after_sends == 0) throw Died{};
 }
 
-void NetTransport::cancel(AttemptId attempt) {
-  for (auto it = flying_.begin(); it != flying_.end(); ++it) {
-    if (it->second.attempt != attempt) continue;
-    Received received = std::move(it->second);
-    received.reply = broken(Exchange::aborted);
-    flying_.erase(it);
-    flying_.emplace(clock_.now, std::move(received));
-    return;
-  }
-}
-
-std::vector<Received> NetTransport::take_received() {
-  std::vector<Received> received;
-  while (!flying_.empty() && flying_.begin()->first <= clock_.now) {
-    received.push_back(std::move(flying_.begin()->second));
-    flying_.erase(flying_.begin());
-  }
-  return received;
-}
-
-void NetTransport::wait(std::int64_t until_ms) {
-  std::int64_t to_ms = std::min(until_ms, clock_.now + 3'600'000);
-  if (!flying_.empty()) to_ms = std::min(to_ms, flying_.begin()->first);
-  clock_.now = std::max(clock_.now, to_ms);
-}
-
 }  // namespace docmill::simulation

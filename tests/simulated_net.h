@@ -83,19 +83,14 @@ class Net {
   bool faults_stopped_ = false;
 };
 
-class NetTransport : public Transport {
+class NetTransport : public FakeTransport {
  public:
-  NetTransport(Net& net, FakeClock& clock) : net_(net), clock_(clock) {}
+  NetTransport(Net& net, FakeClock& clock) : FakeTransport(clock), net_(net) {}
   bool has_connected(const Provider&) const override { return true; }
   void start(HttpRequest request) override;
-  void cancel(AttemptId attempt) override;
-  std::vector<Received> take_received() override;
-  void wait(std::int64_t until_ms) override;
 
  private:
   Net& net_;
-  FakeClock& clock_;
-  std::multimap<std::int64_t, Received> flying_;
 };
 
 }  // namespace docmill::simulation

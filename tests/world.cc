@@ -105,7 +105,7 @@ void ScriptedTransport::start(HttpRequest request) {
   if (provider_.dies_after_sends > 0 && --provider_.dies_after_sends == 0) throw Died{};
 }
 
-void ScriptedTransport::cancel(AttemptId attempt) {
+void FakeTransport::cancel(AttemptId attempt) {
   for (auto it = flying_.begin(); it != flying_.end(); ++it) {
     if (it->second.attempt != attempt) continue;
     Received received = std::move(it->second);
@@ -116,7 +116,7 @@ void ScriptedTransport::cancel(AttemptId attempt) {
   }
 }
 
-std::vector<Received> ScriptedTransport::take_received() {
+std::vector<Received> FakeTransport::take_received() {
   std::vector<Received> received;
   while (!flying_.empty() && flying_.begin()->first <= clock_.now) {
     received.push_back(std::move(flying_.begin()->second));
@@ -125,7 +125,7 @@ std::vector<Received> ScriptedTransport::take_received() {
   return received;
 }
 
-void ScriptedTransport::wait(std::int64_t until_ms) {
+void FakeTransport::wait(std::int64_t until_ms) {
   std::int64_t to_ms = std::min(until_ms, clock_.now + 3'600'000);
   if (!flying_.empty()) to_ms = std::min(to_ms, flying_.begin()->first);
   clock_.now = std::max(clock_.now, to_ms);

@@ -79,21 +79,29 @@ class ScriptedProvider {
   std::map<int, std::string> errors_;
 };
 
-class ScriptedTransport : public Transport {
+// The network in virtual time; what a request gets is for its heirs to say.
+class FakeTransport : public Transport {
  public:
-  ScriptedTransport(ScriptedProvider& provider, FakeClock& clock)
-      : provider_(provider), clock_(clock) {}
-  bool has_connected(const Provider&) const override { return provider_.is_connected; }
-  void start(HttpRequest request) override;
+  explicit FakeTransport(FakeClock& clock) : clock_(clock) {}
   void cancel(AttemptId attempt) override;
   std::vector<Received> take_received() override;
   // Moves the clock to the next reply, or to the time.
   void wait(std::int64_t until_ms) override;
 
- private:
-  ScriptedProvider& provider_;
+ protected:
   FakeClock& clock_;
   std::multimap<std::int64_t, Received> flying_;  // by when the reply is there
+};
+
+class ScriptedTransport : public FakeTransport {
+ public:
+  ScriptedTransport(ScriptedProvider& provider, FakeClock& clock)
+      : FakeTransport(clock), provider_(provider) {}
+  bool has_connected(const Provider&) const override { return provider_.is_connected; }
+  void start(HttpRequest request) override;
+
+ private:
+  ScriptedProvider& provider_;
 };
 
 // One store, one provider, and as many lives of a worker as a test wants.
