@@ -69,6 +69,8 @@ void read_worker(TomlTable& table, Config& config) {
   worker.max_reply_bytes =
       table.size_bytes("max_reply", std::int64_t{1} << 16, std::int64_t{1} << 30)
           .value_or(worker.max_reply_bytes);
+  worker.disk_reserve_bytes =
+      table.size_bytes("disk_reserve", std::int64_t{1} << 20, std::int64_t{1} << 50);
   worker.breaker_failures =
       static_cast<int>(table.whole("breaker_failures", 1, 1000).value_or(worker.breaker_failures));
   worker.breaker_cooldown_ms =

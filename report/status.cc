@@ -18,6 +18,8 @@ using nlohmann::ordered_json;
 
 // Over this the rate is measured.
 constexpr std::int64_t kRateWindowMs = 60'000;
+// With less free a worker commits nothing.
+constexpr std::uintmax_t kFullDiskBytes = 1 << 20;
 
 struct PublishedWait {
   std::string reason;
@@ -100,6 +102,9 @@ void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
     if (status.bound_by.empty()) status.bound_by = "no worker";
     status.waits.push_back({"no worker", status.counts.queued(), std::nullopt, "docmill work"});
     return;
+  }
+  if (status.bound_by.starts_with("the disk")) {
+    status.waits.back().next_step = "make room on the store's disk; the work goes on by itself";
   }
   if (status.bound_by.empty() && status.counts.ready > 0 && status.counts.running > 0) {
     status.bound_by = "slots";
@@ -209,6 +214,8 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
   out.worker = running_worker(store);
   const std::optional<WorkerRow> worker = reader.last_worker();
   const std::vector<ProviderPause> pauses = reader.pauses();
+  std::error_code error;
+  const bool is_full = std::filesystem::space(store, error).available < kFullDiskBytes && !error;
   for (Batch& batch : reader.batches()) {
     if (!only.empty() && batch.name != only) continue;
     BatchStatus status;
@@ -223,6 +230,11 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
     }
     status.batch = std::move(batch);
     add_rate(status, reader, out.worker.has_value(), now_ms);
+    if (is_full && status.state == "running") {
+      // The worker cannot write it down.
+      status.bound_by = "the disk is full";
+      status.waits.push_back({status.bound_by, status.counts.ready, std::nullopt, ""});
+    }
     add_waits(status, worker, pauses, out.worker.has_value());
     out.batches.push_back(std::move(status));
   }

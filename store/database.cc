@@ -84,6 +84,14 @@ void set_db_config(SQLite::Database& connection, int option, int value) {
   CHECK(sqlite3_db_config(connection.getHandle(), option, value, nullptr) == SQLITE_OK);
 }
 
+struct statvfs disk_of(const std::filesystem::path& file) {
+  struct statvfs info {};
+  if (statvfs(file.parent_path().c_str(), &info) != 0) {
+    throw world_error_from_errno(file.parent_path().string());
+  }
+  return info;
+}
+
 }  // namespace
 
 void SqliteCommit::run(SQLite::Database& connection) {
@@ -129,11 +137,13 @@ std::int64_t Database::wal_bytes() const {
 }
 
 std::int64_t Database::free_disk_bytes() const {
-  struct statvfs info {};
-  if (statvfs(file_.parent_path().c_str(), &info) != 0) {
-    throw world_error_from_errno(file_.parent_path().string());
-  }
+  const struct statvfs info = disk_of(file_);
   return static_cast<std::int64_t>(info.f_bavail) * static_cast<std::int64_t>(info.f_frsize);
+}
+
+std::int64_t Database::disk_bytes() const {
+  const struct statvfs info = disk_of(file_);
+  return static_cast<std::int64_t>(info.f_blocks) * static_cast<std::int64_t>(info.f_frsize);
 }
 
 void Database::checkpoint_if_large() {

@@ -50,6 +50,7 @@ class Database {
   std::int64_t data_version();
   std::int64_t wal_bytes() const;
   std::int64_t free_disk_bytes() const;
+  std::int64_t disk_bytes() const;
 
   // Moves the WAL into the file when it is larger than 64 MiB or a quarter of the free space; the
   // caller holds the write lock. Never waits for readers.

@@ -117,6 +117,8 @@ chain = ["n"]
 chain = [{ model = "m", max_latency = "30s", max_wait = "5m" }, "n"]
 order = "cheapest"
 rules = [{ matches = "Word", over_tokens = 7, over_chars = 8, route = "r" }]
+[worker]
+disk_reserve = "1GiB"
 [caps]
 daily = 50
 tenant.acme.monthly = 500
@@ -145,6 +147,7 @@ tenant.acme.monthly = 500
   CHECK(task.routing.rules[0].matches == std::vector<std::string>{"word"});
   CHECK(task.routing.rules[0].over_tokens == 7);
   CHECK(task.routing.rules[0].over_chars == 8);
+  CHECK(config.worker.disk_reserve_bytes == 1 << 30);
   CHECK(config.worker.caps.daily_pusd == 50'000'000'000'000);
   CHECK(config.worker.caps.tenants.at("acme").monthly_pusd == 500'000'000'000'000);
 }

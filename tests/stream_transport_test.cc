@@ -186,7 +186,9 @@ TEST_CASE("streams: many replies without end share what memory there is for repl
     CHECK(reply.exchange == Exchange::oversize);
     CHECK(reply.body.empty());
   }
+#ifndef __SANITIZE_ADDRESS__                                // which keeps what is freed
   CHECK(peak_resident_bytes() - before_bytes < 128 << 20);  // with the server; 164 MB unshared
+#endif
 }
 
 TEST_CASE("a key is hidden whole or in part, and after escapes are undone") {

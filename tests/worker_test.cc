@@ -347,3 +347,26 @@ TEST_CASE_METHOD(WorkerTest, "what is waited for is told before the wait begins"
   REQUIRE(worker);
   CHECK(worker->waits.find("requests/min of large") != std::string::npos);
 }
+
+TEST_CASE_METHOD(WorkerTest,
+                 "with too little of the disk free nothing starts, and status says so") {
+  options.disk_reserve_bytes = std::int64_t{1} << 60;
+  options.drain = false;
+  submit({"1"});
+  {
+    SqliteCommit commit;
+    const auto life = start_life(commit);
+    for (int i = 0; i < 3; ++i) life->worker.turn();
+    CHECK(net.sent.empty());
+    CHECK(life->worker.next_wake_ms() == clock.now + 1000);
+    SqliteCommit plain;
+    Database db(store, Access::read_only, plain);
+    const auto worker = StoreReader(db).last_worker();
+    REQUIRE(worker);
+    CHECK(worker->waits.find("the disk: less than") != std::string::npos);
+  }
+  options.disk_reserve_bytes.reset();
+  options.drain = true;
+  run_until_idle();
+  CHECK(state("d1") == "done");
+}

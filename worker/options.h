@@ -3,6 +3,7 @@
 // The worker's limits, each a number of the config ([worker]) with its default.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "queue/policy.h"
@@ -14,8 +15,10 @@ struct WorkerOptions {
   int in_flight = 64;  // requests open at once, over all models: the pool
   Policy policy;
   CapOptions caps;
-  std::int64_t stop_timeout_ms = 110'000;     // how long a drain may take after SIGTERM
-  std::int64_t max_reply_bytes = 16 << 20;    // a longer reply ends its attempt
+  std::int64_t stop_timeout_ms = 110'000;   // how long a drain may take after SIGTERM
+  std::int64_t max_reply_bytes = 16 << 20;  // a longer reply ends its attempt
+  // With less of the disk free nothing more is started. Absent: 64 MiB, or an eighth of the disk.
+  std::optional<std::int64_t> disk_reserve_bytes;
   std::int64_t pause_probe_ms = 600'000;      // a paused provider is asked again so often
   int breaker_failures = 5;                   // in a row; then the model rests
   std::int64_t breaker_cooldown_ms = 30'000;  // and after this one probe goes to it

@@ -31,6 +31,10 @@ constexpr std::int64_t kDrainHorizonMs = 900'000;
 constexpr int kBarrenLives = 3;
 // Limits are per minute.
 constexpr std::int64_t kLimitWindowMs = 60'000;
+// What a turn writes beside replies, and what a byte of a reply may become: answer, pages, WAL.
+constexpr std::int64_t kTurnBytes = 1 << 20;
+constexpr std::int64_t kWrittenPerReplyByte = 4;
+constexpr std::int64_t kDiskRetryMs = 1000;
 
 std::string origin_of(const std::string& base_url) {
   const std::size_t host = base_url.find("://");
@@ -120,6 +124,7 @@ void Worker::turn() {
   for (Received& received : transport_.take_received()) replies_.push_back(std::move(received));
   const std::int64_t now_ms = clock_.now_ms();
   if (has_work(now_ms)) {
+    if (!has_room_to_write(now_ms)) return;
     const std::unique_ptr<Transaction> transaction = Transaction::try_begin(db_);
     if (!transaction) {
       next_wake_ms_ = now_ms + kLockRetryMs;
@@ -140,6 +145,30 @@ void Worker::turn() {
   }
   plan_wake(now_ms);
   check_finished(now_ms);
+}
+
+// A commit that fails for want of space would end this life, and lose the replies that it holds. So
+// they are kept until there is room; past the end of a stop's patience the commit is tried anyway.
+bool Worker::has_room_to_write(std::int64_t now_ms) {
+  std::int64_t wanted_bytes = kTurnBytes;
+  for (const Received& received : replies_) {
+    const std::size_t text_bytes =
+        received.reply.streamed ? received.reply.streamed->text.size() : received.reply.body.size();
+    wanted_bytes += kWrittenPerReplyByte * static_cast<std::int64_t>(text_bytes);
+  }
+  const bool is_full = db_.free_disk_bytes() < wanted_bytes;
+  if (is_full != is_disk_full_) {
+    is_disk_full_ = is_full;
+    if (is_full) {
+      log_warning("the disk is full: {} replies are kept until there is room", replies_.size());
+    } else {
+      log_warning("the disk has room again: {} replies go on", replies_.size());
+    }
+    notify_service(is_full ? "STATUS=the disk is full" : "STATUS=the disk has room again");
+  }
+  if (!is_full || (stop_deadline_ms_ && now_ms >= *stop_deadline_ms_)) return true;
+  next_wake_ms_ = now_ms + kDiskRetryMs;
+  return false;
 }
 
 // A turn costs an fsync; most wakes bring nothing that is worth one.

@@ -104,6 +104,8 @@ class Worker {
                     const RateHints& hints);
   void end_pauses(const Flight& flight, const Outcome& outcome, const Settled& settled);
   void note_end(BatchId batch, const BatchSpec& spec, const std::string& error_class);
+  bool has_room_to_write(std::int64_t now_ms);
+  void wait_for_disk(std::int64_t wanted_bytes);
   void start_due_jobs();
   Start start_head(Feed& feed);
   std::optional<Refusal> refusal_at(const Feed& feed, const Link& link, bool is_last);
@@ -167,6 +169,7 @@ class Worker {
   std::int64_t next_wake_ms_ = 0;
   std::optional<std::int64_t> stop_deadline_ms_;
   const Provider* connecting_ = nullptr;  // what could start waits for the first connection to it
+  bool is_disk_full_ = false;
   bool must_look_ = true;
   bool has_more_ = false;  // the last turn left something that could start at once
   bool is_finished_ = false;

@@ -17,6 +17,9 @@ namespace {
 
 // A shorter wait is not worth a word in the ledger.
 constexpr std::int64_t kWaitNotedMs = 1000;
+constexpr std::int64_t kDiskLookMs = 1000;
+constexpr std::int64_t kDiskReserveBytes = 64 << 20;
+constexpr std::int64_t kDiskReserveShare = 8;  // of a small disk
 
 // The vendor by a model's first letters: gpt, claude, deepseek, also behind "vendor/".
 std::string vendor_of(const std::string& model) {
@@ -37,6 +40,9 @@ void Worker::start_due_jobs() {
   behind_now_.clear();
   next_start_ms_ = next_unaided_start_ms_ = kNeverMs;
   if (stop_deadline_ms_) return;
+  const std::int64_t wanted_bytes = options_.disk_reserve_bytes.value_or(
+      std::min(kDiskReserveBytes, db_.disk_bytes() / kDiskReserveShare));
+  if (db_.free_disk_bytes() < wanted_bytes) return wait_for_disk(wanted_bytes);
   agenda_.begin_turn();
   for (;;) {
     const int slots = in_flight_limit_ - static_cast<int>(flights_.size());
@@ -57,6 +63,16 @@ void Worker::start_due_jobs() {
     next_start_ms_ = std::min(next_start_ms_, *due_ms);
     next_unaided_start_ms_ = std::min(next_unaided_start_ms_, *due_ms);
   }
+}
+
+// What is in flight still needs room for its answers. Looked at again each second.
+void Worker::wait_for_disk(std::int64_t wanted_bytes) {
+  for (const AgendaBatch& batch : agenda_.batches()) {
+    if (!batch.row.may_start()) continue;
+    waits_[batch.row.name].reason =
+        fmt::format("the disk: less than {} free", human_bytes(wanted_bytes));
+  }
+  next_start_ms_ = next_unaided_start_ms_ = clock_.now_ms() + kDiskLookMs;
 }
 
 // Why the model at this place of a chain cannot be asked now.
