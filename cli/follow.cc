@@ -21,7 +21,8 @@ bool is_at_rest(const BatchStatus& status) {
 
 }  // namespace
 
-void wait_for_change(Database& db, std::int64_t ms) {
+void wait_for_change(Database& db, std::int64_t ms, std::int64_t cost_ms) {
+  poll(nullptr, 0, static_cast<int>(std::min<std::int64_t>(cost_ms * 10, 60'000)));
   const std::int64_t version = db.data_version();
   for (std::int64_t waited_ms = 0; waited_ms < ms; waited_ms += kLookEveryMs) {
     poll(nullptr, 0, kLookEveryMs);
@@ -61,7 +62,7 @@ int follow(const Global& global, const std::filesystem::path& store,
     if (!next_step.empty() && next_step != said) say(global, next_step);
     said = next_step;
     progress.show(opened.reader, now_ms);
-    wait_for_change(opened.db, 1000);
+    wait_for_change(opened.db, 1000, opened.clock.now_ms() - now_ms);
   }
 }
 

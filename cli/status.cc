@@ -44,9 +44,11 @@ std::string first_line(OpenedReader& opened, const StoreStatus& status) {
 
 std::string screen(OpenedReader& opened, const StatusFlags& flags) {
   const std::int64_t now_ms = opened.clock.now_ms();
-  const StoreStatus status = read_status(opened.reader, opened.store, flags.batch, now_ms);
+  StoreStatus status = read_status(opened.reader, opened.store, flags.batch, now_ms);
   if (flags.json) return status_json(status);
   if (flags.batch.empty()) return first_line(opened, status) + status_table(status, flags.all);
+  BatchStatus& batch = status.batches.front();
+  batch.models = opened.reader.activity(batch.batch.id);
   return first_line(opened, status) + status_view(status.batches.front(), status);
 }
 
@@ -60,6 +62,7 @@ bool has_ended(OpenedReader& opened, const std::string& batch) {
 int watch(OpenedReader& opened, const StatusFlags& flags) {
   const bool redraw = is_terminal(STDOUT_FILENO);
   for (;;) {
+    const std::int64_t start_ms = opened.clock.now_ms();
     if (redraw) {
       write_all(STDOUT_FILENO, "\033[H\033[J" + screen(opened, flags) +
                                    "Ctrl-C leaves this view; the work goes on\n");
@@ -71,7 +74,8 @@ int watch(OpenedReader& opened, const StatusFlags& flags) {
       }
     }
     if (has_ended(opened, flags.batch)) return kExitDone;
-    wait_for_change(opened.db, redraw ? 1000 : 30'000);
+    const std::int64_t cost_ms = opened.clock.now_ms() - start_ms;
+    wait_for_change(opened.db, redraw ? 1000 : 30'000, cost_ms);
     if (redraw) wait_for_change(opened.db, 200);  // a busy store changes all the time
   }
 }

@@ -106,7 +106,9 @@ void read_limits(TomlTable& table, Model& model) {
 void read_ways(TomlTable& table, Model& model) {
   model.stream = table.flag("stream").value_or(false);
   model.unbounded_reasoning = table.flag("unbounded_reasoning").value_or(false);
-  model.service_tier = table.text("service_tier").value_or("");
+  model.service_tier =
+      table.one_of("service_tier", {"auto", "default", "flex", "priority", "standard_only"})
+          .value_or("");
   model.pin = table.text("pin").value_or("");
   table.no_effect("tokenizer", table.text("tokenizer"));
 }
@@ -117,6 +119,18 @@ void check_provider(const TomlTable& table, const Model& model, const Providers&
   }
   if (providers.count(model.provider) > 0) return;
   table.fail("provider", unknown_name("provider", model.provider, names_of(providers)));
+}
+
+// Known keys by which a request costs more than its text and its answer.
+std::string unbounded_key_of(const std::string& extra_body) {
+  if (extra_body.empty()) return "";
+  const auto extra = nlohmann::json::parse(extra_body);
+  for (const char* key :
+       {"tools", "functions", "web_search_options", "plugins", "modalities", "audio", "best_of",
+        "prediction", "mcp_servers", "container", "models", "route", "provider"}) {
+    if (extra.contains(key)) return key;
+  }
+  return "";
 }
 
 Model read_model(const std::string& key, TomlTable& table, const Providers& providers) {
@@ -132,6 +146,7 @@ Model read_model(const std::string& key, TomlTable& table, const Providers& prov
   model.max_tokens_field = table.one_of("max_tokens_field", {"max_tokens", "max_completion_tokens"})
                                .value_or(model.max_tokens_field);
   model.extra_body = read_extra_body(table);
+  model.unbounded_key = unbounded_key_of(model.extra_body);
   read_limits(table, model);
   read_ways(table, model);
   table.reject_unknown_keys();

@@ -377,6 +377,17 @@ std::string shown(std::string_view value) {
   return std::string(utf8_prefix(value, 77)) + "...";
 }
 
+namespace {
+
+// [[a]] makes a list of tables; a list of inline tables is a value, such as a chain.
+bool is_made_by_headers(const toml::node& value) {
+  const toml::array* list = value.as_array();
+  if (list == nullptr || !value.is_array_of_tables() || list->empty()) return false;
+  return !list->front().as_table()->is_inline();
+}
+
+}  // namespace
+
 void reject_dotted_names(const TomlTable& names,
                          std::initializer_list<std::string_view> sub_tables) {
   const auto belongs = [&sub_tables](std::string_view key) {
@@ -385,7 +396,7 @@ void reject_dotted_names(const TomlTable& names,
   // The first table below `table` that does not belong there.
   const auto stray = [&belongs](const toml::table& table) -> const toml::key* {
     for (const auto& [key, value] : table) {
-      const bool is_table = value.is_table() || value.is_array_of_tables();
+      const bool is_table = value.is_table() || is_made_by_headers(value);
       if (is_table && !belongs(key.str())) return &key;
     }
     return nullptr;

@@ -33,8 +33,33 @@ void read_metadata(const json& error, ErrorBody& out) {
   }
 }
 
+// "try again in 4.2s", "try again in 1m4.296s", "try again in 20 seconds".
+std::optional<std::int64_t> wait_in_words(const std::string& message) {
+  constexpr std::string_view kWords = "try again in ";
+  const std::size_t at = message.find(kWords);
+  if (at == std::string::npos) return std::nullopt;
+  const std::string_view after = std::string_view(message).substr(at + kWords.size());
+  if (const auto duration_ms = parse_go_duration_ms(after)) return duration_ms;
+  double number = 0;
+  const auto [end, error] = std::from_chars(after.data(), after.data() + after.size(), number);
+  constexpr double kLongestWait = 1e6;
+  if (error != std::errc() || number < 0 || number > kLongestWait) return std::nullopt;
+  const std::string_view unit = trimmed(after.substr(static_cast<std::size_t>(end - after.data())));
+  struct Unit {
+    std::string_view name;
+    double ms;
+  };
+  static constexpr Unit kUnits[] = {
+      {"milli", 1}, {"ms", 1}, {"sec", 1000}, {"min", 60'000}, {"hour", 3'600'000}};
+  for (const Unit& known : kUnits) {
+    if (unit.starts_with(known.name)) return static_cast<std::int64_t>(number * known.ms);
+  }
+  return std::nullopt;
+}
+
 // Gemini: "details": [{"reason": "API_KEY_INVALID"}, {"@type": ".../google.rpc.RetryInfo",
-// "retryDelay": "17s"}]; others say how long to wait in the message.
+// "retryDelay": "17s"}, {"violations": [{"quotaId": "GenerateRequestsPerDay..."}]}]; others say how
+// long to wait in the message.
 void read_details(const json& error, ErrorBody& out) {
   const auto details = error.find("details");
   if (details != error.end() && details->is_array()) {
@@ -44,14 +69,14 @@ void read_details(const json& error, ErrorBody& out) {
       if (!out.retry_after_ms) {
         out.retry_after_ms = parse_go_duration_ms(word_at(detail, "retryDelay"));
       }
+      const auto violations = detail.find("violations");
+      if (violations == detail.end() || !violations->is_array()) continue;
+      for (const json& violation : *violations) {
+        if (violation.is_object()) out.quota += word_at(violation, "quotaId") + " ";
+      }
     }
   }
-  constexpr std::string_view kWords = "try again in ";
-  const std::string said = lower_ascii(out.message);
-  const std::size_t at = said.find(kWords);
-  if (at != std::string::npos && !out.retry_after_ms) {
-    out.retry_after_ms = parse_go_duration_ms(std::string_view(said).substr(at + kWords.size()));
-  }
+  if (!out.retry_after_ms) out.retry_after_ms = wait_in_words(lower_ascii(out.message));
 }
 
 void read_error_object(const json& error, ErrorBody& out) {
@@ -104,6 +129,7 @@ bool holds_any(const std::string& text, const std::array<const char*, N>& words)
 struct Words {
   std::string code;     // code and type
   std::string message;  // all lower case
+  std::string quota;
 };
 
 bool is_money(const Words& words) {
@@ -175,18 +201,17 @@ Outcome outcome_of_429(const Words& words) {
   if (is_money(words)) return made(Ending::provider_down, "out_of_money");
   const auto limit = number_after(words.message, "limit ");
   const auto requested = number_after(words.message, "requested ");
-  // "per day": minutes will not do. The provider's own word on the time goes before ours.
-  if (words.message.find("per day") != std::string::npos ||
-      words.code.find("perday") != std::string::npos) {
-    Outcome outcome = made(Ending::rate_limited, "rate_limited");
-    outcome.retry_after_ms = kDailyLimitWaitMs;
-    return outcome;
-  }
   const bool never_fits = limit && requested && *requested > *limit;
   if (never_fits || words.message.find("request too large") != std::string::npos) {
     return made(Ending::too_long, "too_long");
   }
-  return made(Ending::rate_limited, "rate_limited");
+  Outcome outcome = made(Ending::rate_limited, "rate_limited");
+  // A day's limit: minutes will not do, whatever else is said on the time.
+  if (words.message.find("per day") != std::string::npos ||
+      words.quota.find("perday") != std::string::npos) {
+    outcome.retry_after_ms = kDailyLimitWaitMs;
+  }
+  return outcome;
 }
 
 Outcome may_be_billed(Outcome outcome) {
@@ -196,7 +221,10 @@ Outcome may_be_billed(Outcome outcome) {
 
 Outcome outcome_of_5xx(int status, bool bills_errors) {
   Outcome outcome = made(Ending::server_error, "server_error");
-  if (status == 503 || status == 529) outcome = made(Ending::overloaded, "overloaded");
+  if (status == 502 || status == 503 || status == 529) {
+    outcome = made(Ending::overloaded, "overloaded");
+    outcome.wait_is_own = status == 529;
+  }
   const bool is_gateway = status == 504 || (status >= 520 && status <= 527);
   if (is_gateway) outcome = made(Ending::cut, "gateway");
   outcome.may_be_billed = is_gateway || bills_errors;
@@ -208,8 +236,13 @@ Outcome outcome_by_table(int status, const Words& words, const ErrorBody& error,
   if (status >= 500) return outcome_of_5xx(status, bills_errors);
   switch (status) {
     case 400:
-    case 422:
       return outcome_of_400(words);
+    case 422: {
+      // Invalid in this request; a parameter that is wrong in each opens the breaker.
+      const Outcome outcome = outcome_of_400(words);
+      if (outcome.ending != Ending::model_down) return outcome;
+      return made(Ending::bad_request, "unsupported_parameter");
+    }
     case 401:
       return made(Ending::provider_down, "bad_key");
     case 402:
@@ -217,6 +250,8 @@ Outcome outcome_by_table(int status, const Words& words, const ErrorBody& error,
       if (error.reason == "in_flight_budget_exhausted") {
         return made(Ending::rate_limited, "rate_limited");
       }
+      // The answer's limit alone costs more than there is: another model may be cheaper.
+      if (error.reason == "weight_exceeds_budget") return made(Ending::too_long, "too_long");
       return made(Ending::provider_down, "out_of_money");
     case 403:
       if (is_policy(words) || error.is_about_text) return made(Ending::refused, "content_policy");
@@ -228,8 +263,9 @@ Outcome outcome_by_table(int status, const Words& words, const ErrorBody& error,
     case 409:
     case 424:
     case 425:
-    case 498:
       return made(Ending::server_error, "server_error");
+    case 498:  // no capacity for the flex tier
+      return made(Ending::rate_limited, "rate_limited");
     case 413:
       return made(Ending::too_long, "too_long");
     case 429:
@@ -312,7 +348,8 @@ int status_of(const ErrorBody& error) {
 }
 
 Outcome outcome_of_status(int status, const ErrorBody& error, bool bills_errors) {
-  const Words words{lower_ascii(error.code + " " + error.type), lower_ascii(error.message)};
+  const Words words{lower_ascii(error.code + " " + error.type), lower_ascii(error.message),
+                    lower_ascii(error.quota)};
   Outcome outcome = outcome_by_table(status, words, error, bills_errors);
   outcome.error_message = "HTTP " + std::to_string(status);
   if (!error.code.empty()) outcome.error_message += " " + one_line(error.code);

@@ -20,6 +20,7 @@ struct ErrorBody {
   std::string type;
   std::string reason;                          // OpenRouter's metadata.reason
   std::string parameter;                       // error.param
+  std::string quota;                           // Gemini's quotaIds: which limit it was
   bool is_about_text = false;                  // a guardrail says what it found in the text
   int status = 0;                              // error.code, when it is a number
   std::optional<std::int64_t> retry_after_ms;  // "try again in 4.2s", Gemini's retryDelay

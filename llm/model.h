@@ -66,6 +66,9 @@ struct Model {
   JsonMode json = JsonMode::object;
   std::string max_tokens_field = "max_tokens";
   std::string extra_body;  // a JSON object's text that is merged into the request; empty: none
+  // Of extra_body, the key that makes the provider bill what no ceiling knows: tools, plugins,
+  // other media. Empty: none does.
+  std::string unbounded_key;
   bool stream = false;
   bool unbounded_reasoning = false;  // its output limit does not bound what it bills
   std::string service_tier;          // asked for; "flex": billed at flex_price if that is returned
@@ -85,6 +88,12 @@ struct Form {
 };
 
 Form form_of(const Model& model);
+
+// Whether the model's price is that of the tier which a reply names: priority is dearer than what
+// was configured for other tiers.
+bool prices_tier(const Model& model, const std::string& returned_tier);
+// Why a request to the model has no bound on what it may cost. Empty: it has one.
+std::string unbounded_reason(const Model& model);
 
 using Providers = std::map<std::string, Provider>;
 using Models = std::map<std::string, Model>;

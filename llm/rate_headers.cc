@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <string>
 
 #include "llm/error_body.h"
@@ -13,6 +15,22 @@ namespace docmill {
 namespace {
 
 constexpr std::int64_t kLongestResetMs = 31 * std::int64_t{86'400'000};
+
+// RFC 3339 in UTC: "2025-02-26T10:03:07Z". Fractions are dropped.
+std::optional<std::int64_t> instant_ms(const std::string& text) {
+  int year = 0, hour = 0, minute = 0, second = 0;
+  unsigned month = 0, day = 0;
+  if (text.empty() || text.back() != 'Z' ||
+      std::sscanf(text.c_str(), "%4d-%2u-%2uT%2d:%2d:%2d", &year, &month, &day, &hour, &minute,
+                  &second) != 6) {
+    return std::nullopt;
+  }
+  const std::chrono::year_month_day date{std::chrono::year{year}, std::chrono::month{month},
+                                         std::chrono::day{day}};
+  if (!date.ok()) return std::nullopt;
+  const std::int64_t days = std::chrono::sys_days{date}.time_since_epoch().count();
+  return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000;
+}
 
 // Seconds to go ("59"), an instant in seconds or ms since 1970, "6m0s", or a date.
 std::optional<std::int64_t> reset_ms(const std::string& text, std::int64_t now_ms) {
@@ -27,15 +45,12 @@ std::optional<std::int64_t> reset_ms(const std::string& text, std::int64_t now_m
     }
   } else if (const auto duration_ms = parse_go_duration_ms(text)) {
     ms = static_cast<double>(*duration_ms);
-  } else if (text.size() > 10 && text[10] == 'T') {  // RFC 3339, which libcurl reads with a space
-    std::string date = text.substr(0, 19) + " GMT";
-    date[10] = ' ';
-    std::replace(date.begin(), date.begin() + 10, '-', '/');
-    const std::int64_t date_s = curl_getdate(date.c_str(), nullptr);
-    if (date_s > 0) ms = static_cast<double>(date_s * 1000 - now_ms);
+  } else if (const auto at_ms = instant_ms(text)) {
+    ms = static_cast<double>(*at_ms - now_ms);
   }
-  if (!ms || *ms < 0 || *ms > static_cast<double>(kLongestResetMs)) return std::nullopt;
-  return static_cast<std::int64_t>(*ms);
+  if (!ms || *ms > static_cast<double>(kLongestResetMs)) return std::nullopt;
+  // An instant in whole seconds may be over when the reply comes.
+  return static_cast<std::int64_t>(std::max(*ms, 0.0));
 }
 
 std::optional<RateHint> hint_of(const HttpReply& reply, const std::string& limit,

@@ -78,15 +78,14 @@ std::string text_of(const json& content) {
   return text;
 }
 
-enum class Finish { whole, truncated, refused, other };
+enum class Finish { whole, truncated, too_long, refused, other };
 
 // The providers' own words, and those of native APIs that leak through relays.
 Finish finish_of(const std::string& reason) {
   const std::string word = lower_ascii(reason);
   if (word == "stop" || word == "end_turn" || word == "stop_sequence") return Finish::whole;
-  if (word == "length" || word == "max_tokens" || word == "model_context_window_exceeded") {
-    return Finish::truncated;
-  }
+  if (word == "length" || word == "max_tokens") return Finish::truncated;
+  if (word == "model_context_window_exceeded") return Finish::too_long;
   if (word == "content_filter" || word == "refusal" || word == "safety" || word == "recitation" ||
       word == "prohibited_content" || word == "blocklist") {
     return Finish::refused;
@@ -118,6 +117,8 @@ bool is_overthought(const DecodedReply& decoded, const Aside& aside) {
   if (decoded.usage && decoded.usage->reasoning_tokens > 0) {
     return decoded.usage->reasoning_tokens > decoded.usage->output_tokens / 2;
   }
+  // A limit that was reached without a word of the answer went to something else.
+  if (!has_content(decoded.text)) return true;
   return aside.reasoning_bytes > decoded.text.size();
 }
 
@@ -136,6 +137,9 @@ void judge_answer(DecodedReply& decoded, const Aside& aside) {
       }
       return set_outcome(decoded, Ending::truncated, "truncated",
                          "the answer was cut off by its length limit");
+    case Finish::too_long:
+      return set_outcome(decoded, Ending::too_long, "too_long",
+                         "the answer reached the end of the model's context");
     case Finish::other:
       decoded.text.clear();
       return set_outcome(decoded, Ending::bad_reply, "incomplete",
@@ -173,10 +177,16 @@ void decode_openai(const json& body, DecodedReply& decoded) {
 
 void decode_anthropic(const json& body, DecodedReply& decoded) {
   decoded.finish_reason = word_at(body, "stop_reason");
+  Aside aside;
   if (const auto content = body.find("content"); content != body.end()) {
     decoded.text = text_of(*content);
+    if (content->is_array()) {
+      for (const json& part : *content) {
+        if (part.is_object()) aside.reasoning_bytes += word_at(part, "thinking").size();
+      }
+    }
   }
-  judge_answer(decoded, {});
+  judge_answer(decoded, aside);
 }
 
 // An error inside of a reply whose status was 200.
@@ -237,6 +247,9 @@ void decode_success(const HttpReply& reply, const Provider& provider, DecodedRep
   decoded.usage = read_usage(*body, provider);
   if (const auto usage = body->find("usage"); usage != body->end() && usage->is_object()) {
     decoded.usage_json = to_text(*usage);
+    if (decoded.service_tier.empty()) {  // Anthropic's place for it
+      decoded.service_tier = model_word(word_at(*usage, "service_tier"));
+    }
   }
   const auto error = body->find("error");
   if (error != body->end() && !error->is_null()) {
@@ -252,9 +265,12 @@ void decode_success(const HttpReply& reply, const Provider& provider, DecodedRep
 void decode_failure(const HttpReply& reply, const Provider& provider, DecodedReply& decoded) {
   const ErrorBody error = read_error_body(reply.body);
   decoded.outcome = outcome_of_status(reply.status, error, provider.bills_errors);
-  if (error.retry_after_ms) decoded.outcome.retry_after_ms = error.retry_after_ms;
+  if (error.retry_after_ms) {
+    decoded.outcome.retry_after_ms =
+        std::max(*error.retry_after_ms, decoded.outcome.retry_after_ms.value_or(0));
+  }
   decoded.outcome.no_retry = reply.header("x-should-retry") == "false";
-  if (decoded.outcome.error_class == "unsupported_parameter") {
+  if (decoded.outcome.error_class == "unsupported_parameter" || reply.status == 422) {
     decoded.refused_parameter = lower_ascii(error.parameter + " " + error.message);
   }
   // An error that says what it used is billed for that.
@@ -309,9 +325,9 @@ DecodedReply decode_reply(const HttpReply& reply, const Provider& provider) {
   outcome.was_billed = decoded.usage.has_value();
   if (outcome.was_billed) outcome.may_be_billed = false;
   if (outcome.ending == Ending::answered) return decoded;
-  // A header's word goes before the body's.
+  // Header and body may say different times, of different limits: the longer one holds.
   if (const auto asked_ms = retry_after_ms(reply, reply.received_at_ms)) {
-    outcome.retry_after_ms = asked_ms;
+    outcome.retry_after_ms = std::max(*asked_ms, outcome.retry_after_ms.value_or(0));
   }
   outcome.error_message = utf8_prefix(outcome.error_message, kMaxMessageBytes);
   return decoded;

@@ -22,6 +22,8 @@ class SseReader {
   // Appends the events that `bytes` completes; they may be cut anywhere. An event that is not
   // ended by a blank line never comes. False: one was too long, and nothing more is read.
   bool feed(std::string_view bytes, std::vector<SseEvent>& events);
+  // Of what has not become an event yet.
+  std::size_t held_bytes() const { return line_.size() + event_.name.size() + event_.data.size(); }
 
  private:
   void end_line(std::vector<SseEvent>& events);

@@ -128,6 +128,11 @@ bool read_anthropic(const json& event, StreamedReply& reply) {
 StreamReader::StreamReader(Dialect dialect, std::size_t max_bytes)
     : dialect_(dialect), max_bytes_(max_bytes), events_(max_bytes) {}
 
+std::size_t StreamReader::held_bytes() const {
+  return reply_.text.size() + reply_.usage_json.size() + reply_.error_json.size() +
+         events_.held_bytes();
+}
+
 StreamReader::Fed StreamReader::feed(std::string_view bytes) {
   std::vector<SseEvent> events;
   const bool is_read = events_.feed(bytes, events);

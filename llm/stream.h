@@ -38,6 +38,8 @@ class StreamReader {
   Fed feed(std::string_view bytes);
 
   const StreamedReply& reply() const { return reply_; }
+  // What is kept in memory of it, an event that has not ended included.
+  std::size_t held_bytes() const;
   StreamedReply take() { return std::move(reply_); }
 
  private:

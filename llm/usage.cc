@@ -57,10 +57,12 @@ std::optional<Usage> openai_usage(const json& usage, const Provider& provider) {
   }
   const auto prompt = count_at(usage, "prompt_tokens");
   auto completion = count_at(usage, "completion_tokens");
+  std::int64_t thoughts = 0;
   if (hides_thoughts(provider) && prompt && completion) {
     const auto total = count_at(usage, "total_tokens");
     if (!total) return std::nullopt;
-    completion = std::max(*completion, *total - *prompt);
+    thoughts = std::max<std::int64_t>(0, *total - *prompt - *completion);
+    *completion += thoughts;
   }
   auto cached = nested_count(usage, "prompt_tokens_details", "cached_tokens");
   if (cached == 0) cached = count_at(usage, "prompt_cache_hit_tokens");
@@ -69,7 +71,7 @@ std::optional<Usage> openai_usage(const json& usage, const Provider& provider) {
   if (!prompt || !completion || !cached || !written || !reasoning) return std::nullopt;
   if (*cached + *written > *prompt) return std::nullopt;
   return Usage{*prompt - *cached - *written, *cached, *written, *completion,
-               std::min(*reasoning, *completion)};
+               std::min(std::max(*reasoning, thoughts), *completion)};
 }
 
 // input_tokens excludes what was read from or written to the cache.

@@ -24,6 +24,7 @@ JobChange change_for(const Claim& claim, const Outcome& outcome, const Decision&
   change.position = claim.job.position;
   change.tries = claim.job.tries + (decision.counts_try ? 1 : 0);
   change.unsure = claim.job.unsure + (decision.counts_try && is_costly(outcome) ? 1 : 0);
+  change.uncounted_requests = decision.counts_request ? 0 : 1;
   if (!outcome.error_class.empty()) {
     change.error_class = outcome.error_class;
     change.error_message = outcome.error_message;
@@ -170,13 +171,13 @@ Settled JobQueue::settle(const Claim& claim, const Outcome& outcome, const Settl
   Settled settled;
   settled.decision = decide(facts, outcome, policy_, now_ms, random);
   move_job(claim, outcome, settled.decision, answer, settled);
-  if (claim.batch_has_cap && claim.ceiling_pusd && settlement.cost_pusd &&
-      *settlement.cost_pusd > *claim.ceiling_pusd) {
+  settled.passed_ceiling =
+      claim.ceiling_pusd && settlement.cost_pusd && *settlement.cost_pusd > *claim.ceiling_pusd;
+  if (settled.passed_ceiling && claim.is_capped) {
     jobs_.set_held(claim.job.batch,
                    fmt::format("a request cost {} and its ceiling was {}: the provider bills more "
                                "tokens than were sent and asked for",
                                human_usd(*settlement.cost_pusd), human_usd(*claim.ceiling_pusd)));
-    settled.held_batch = true;
   }
   return settled;
 }

@@ -40,7 +40,7 @@ struct Claim {
   AttemptId attempt;
   std::int64_t opened_at_ms = 0;
   Onward onward;
-  bool batch_has_cap = false;
+  bool is_capped = false;  // by its batch's own cap, or one of a period
   std::optional<std::int64_t> ceiling_pusd;
 };
 
@@ -68,7 +68,8 @@ struct Answer {
 struct Settled {
   Decision decision;
   bool changed_job = false;  // false: the attempt was superseded, its answer was dropped
-  bool held_batch = false;   // it cost more than its ceiling, under a cap
+  // It cost more than its ceiling; under a cap that held the batch.
+  bool passed_ceiling = false;
 };
 
 struct Recovered {
@@ -99,7 +100,8 @@ class JobQueue {
 
   // --- the worker's turn ---
   int promote_due();
-  // Nothing when the batch's cap does not allow it; an unpriced request is not claimed under one.
+  // Nothing when the batch's cap does not allow it. An unpriced request reserves nothing; that none
+  // is claimed under a cap is for the caller to see to.
   std::optional<Claim> claim(const Job& job, const ClaimTerms& terms);
   // Records how the attempt ended and puts the job where decide() leads. The money is recorded
   // even when the attempt was superseded.

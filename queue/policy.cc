@@ -39,7 +39,7 @@ Decision retry_or_next(const JobFacts& job, const Outcome& outcome, const Policy
   const std::int64_t asked_ms =
       std::min(outcome.retry_after_ms.value_or(0), policy.longest_retry_after_ms);
   // 503 with a Retry-After: a word on the model, not on this request.
-  if (outcome.ending == Ending::overloaded && asked_ms > 0) {
+  if (outcome.ending == Ending::overloaded && !outcome.wait_is_own && asked_ms > 0) {
     decision.lane_rests_until_ms = now_ms + asked_ms;
   }
   if (spent || outcome.no_retry) {
@@ -132,6 +132,12 @@ Decision decide_by_ending(const JobFacts& job, const Outcome& outcome, const Pol
   return decision;
 }
 
+// Nothing was sent, or the fault was not this request's.
+bool is_beside_the_job(Ending ending) {
+  return ending == Ending::not_sent || ending == Ending::model_down ||
+         ending == Ending::provider_down || ending == Ending::repaired || ending == Ending::aborted;
+}
+
 bool goes_on(Move move) {
   return move == Move::retry || move == Move::fall_back || move == Move::give_back;
 }
@@ -190,9 +196,11 @@ bool is_costly(const Outcome& outcome) {
 Decision decide(const JobFacts& job, const Outcome& outcome, const Policy& policy,
                 std::int64_t now_ms, double random) {
   Decision decision = decide_by_ending(job, outcome, policy, now_ms, random);
+  decision.counts_request = !is_beside_the_job(outcome.ending);
   if (job.unwanted && goes_on(decision.move)) {
     decision.move = Move::cancel;
-  } else if (job.requests >= policy.max_requests && goes_on(decision.move)) {
+  } else if (decision.counts_request && job.requests >= policy.max_requests &&
+             goes_on(decision.move)) {
     decision.move = Move::hold;
   }
   return decision;

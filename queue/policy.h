@@ -24,8 +24,8 @@ enum class Ending {
   answered,        // a result
   not_sent,        // no connection: no byte of the request left
   rate_limited,    // 429 and its like: wait
-  overloaded,      // 503, 529: the model has no capacity now
-  server_error,    // 500, 502 and other complete refusals by a fault of theirs
+  overloaded,      // 502, 503, 529: the model has no capacity now
+  server_error,    // 500 and other complete refusals by a fault of theirs
   cut,             // connection lost, timed out, gateway error: may have been billed
   bad_reply,       // a 200 that is no answer: not JSON, no choice, no content
   too_slow,        // cut by us at the link's max_latency: may have been billed
@@ -51,6 +51,7 @@ struct Outcome {
   bool may_be_billed = false;  // no usage, and the provider may have worked: the ceiling stays
   bool was_billed = false;     // there is usage
   bool no_retry = false;       // the provider says that the same again would fail alike
+  bool wait_is_own = false;    // retry_after_ms is about this request, not about the model
   std::optional<std::int64_t> retry_after_ms;  // what the provider asked for
 };
 
@@ -90,6 +91,8 @@ struct Decision {
   int position = 0;            // for fall_back
   bool counts_try = false;
   bool raises_limit = false;  // the retry asks for a longer answer
+  // It says nothing about the job: nothing was sent, or every request would have ended so.
+  bool counts_request = true;
   // The lane starts nothing before this (a Retry-After is for the lane, not for one job).
   std::int64_t lane_rests_until_ms = 0;
   Pauses pauses = Pauses::nothing;

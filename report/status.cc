@@ -110,7 +110,7 @@ void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
     status.bound_by = "slots";
   }
   if (status.counts.waiting > 0) {
-    status.waits.push_back({"a retry", status.counts.waiting, std::nullopt, ""});
+    status.waits.push_back({"a retry", status.counts.waiting, status.next_retry_ms, ""});
     if (status.bound_by.empty()) status.bound_by = "retries";
   }
 }
@@ -222,12 +222,12 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
     status.counts = reader.counts(batch.id);
     status.money = reader.money(batch.id);
     status.errors = reader.errors(batch.id);
-    if (!only.empty()) status.models = reader.activity(batch.id);
     status.state = state_of(batch, status.counts);
     if (status.state == "held") {
       status.held_reason =
           batch.held_reason.value_or(fmt::format("{} documents are held", status.counts.held));
     }
+    if (status.counts.waiting > 0) status.next_retry_ms = reader.next_retry_ms(batch.id);
     status.batch = std::move(batch);
     add_rate(status, reader, out.worker.has_value(), now_ms);
     if (is_full && status.state == "running") {

@@ -26,7 +26,8 @@ struct BatchStatus {
   JobCounts counts;
   BatchMoney money;
   std::vector<ErrorCount> errors;
-  std::vector<ModelActivity> models;  // of the one batch that was asked for
+  std::vector<ModelActivity> models;  // filled by who shows them: reading them takes long
+  std::optional<std::int64_t> next_retry_ms;
   double rate_per_minute = 0;
   std::optional<std::int64_t> eta_seconds;
   std::string bound_by;  // empty: nothing binds

@@ -22,7 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kLargeWalBytes = 64 << 20;
+// A page of the WAL, with its header.
+constexpr std::int64_t kFrameBytes = 8192 + 24;
 // Longer than any honest transaction; the write lock makes it moot except against strangers.
 constexpr int kBusyTimeoutMs = 10'000;
 
@@ -98,8 +99,8 @@ void SqliteCommit::run(SQLite::Database& connection) {
   connection.exec("COMMIT");
 }
 
-Database::Database(const fs::path& file, Access access, Commit& commit)
-    : file_(file), commit_(commit), connection_(open_connection(file, access)) {
+Database::Database(const fs::path& file, Access access, Commit& commit, Options options)
+    : file_(file), options_(options), commit_(commit), connection_(open_connection(file, access)) {
   configure(access);
   check_schema(connection_, file_);
   write_lock_ = access == Access::read_write ? std::make_unique<WriteLock>(file_) : nullptr;
@@ -118,7 +119,8 @@ void Database::configure(Access access) {
   connection_.exec("PRAGMA mmap_size = 0");
   connection_.exec("PRAGMA temp_store = MEMORY");
   if (access == Access::read_write) {
-    connection_.exec("PRAGMA wal_autocheckpoint = 0");
+    // In place of SQLite's own checkpoints.
+    sqlite3_wal_hook(connection_.getHandle(), &Database::note_wal, this);
     connection_.exec("PRAGMA synchronous = FULL");
   }
 }
@@ -146,12 +148,19 @@ std::int64_t Database::disk_bytes() const {
   return static_cast<std::int64_t>(info.f_blocks) * static_cast<std::int64_t>(info.f_frsize);
 }
 
+int Database::note_wal(void* self, sqlite3*, const char*, int pages) {
+  static_cast<Database*>(self)->wal_content_bytes_ = kFrameBytes * pages;
+  return SQLITE_OK;
+}
+
 void Database::checkpoint_if_large() {
-  const std::int64_t limit = std::min(kLargeWalBytes, free_disk_bytes() / 4);
-  if (wal_bytes() <= limit) return;
+  const std::int64_t limit = std::min(options_.large_wal_bytes, free_disk_bytes() / 4);
+  if (wal_content_bytes_ <= limit) next_checkpoint_bytes_ = limit;
+  if (wal_content_bytes_ <= next_checkpoint_bytes_) return;
   // PASSIVE moves what no reader needs and never blocks; the WAL then starts again from its head.
-  sqlite3_wal_checkpoint_v2(connection_.getHandle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
-                            nullptr);
+  // A reader may keep it from that. Each try costs syncs, so the next comes after an eighth more.
+  checkpoint(SQLITE_CHECKPOINT_PASSIVE);
+  next_checkpoint_bytes_ = wal_content_bytes_ + limit / 8;
 }
 
 void Database::checkpoint_when_idle() {
@@ -162,10 +171,16 @@ void Database::checkpoint_when_idle() {
   }
   // With readers in the way this fails at once and is tried again at the next idle moment.
   sqlite3_busy_timeout(connection_.getHandle(), 0);
-  sqlite3_wal_checkpoint_v2(connection_.getHandle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr,
-                            nullptr);
+  checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
   sqlite3_busy_timeout(connection_.getHandle(), kBusyTimeoutMs);
   write_lock_->unlock();
+}
+
+void Database::checkpoint(int mode) {
+  sqlite3* handle = connection_.getHandle();
+  const int result = sqlite3_wal_checkpoint_v2(handle, nullptr, mode, nullptr, nullptr);
+  const bool is_later = result == SQLITE_BUSY || result == SQLITE_LOCKED || result == SQLITE_FULL;
+  if (result != SQLITE_OK && !is_later) throw SQLite::Exception(handle, result);
 }
 
 Transaction::Transaction(Database& db) : db_(db) {

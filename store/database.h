@@ -17,6 +17,8 @@
 
 #include "store/write_lock.h"
 
+struct sqlite3;
+
 namespace docmill {
 
 // Makes a transaction durable. A seam: the crash tests die before or after the n-th.
@@ -35,10 +37,18 @@ enum class Access { read_only, read_write };
 
 class Database {
  public:
+  struct Options {
+    // A WAL that has grown beyond this, or beyond a quarter of the free space, is moved into the
+    // file. Larger ones make checkpoints rarer, and recovery and readers slower.
+    std::int64_t large_wal_bytes = 64 << 20;
+  };
+
   // Opens an existing store, at this program's schema. `commit` must outlive it. Throws UsageError
   // when the file is no docmill store, WorldError when it cannot be used: missing, of a newer
   // docmill, on a network file system.
-  Database(const std::filesystem::path& file, Access access, Commit& commit);
+  Database(const std::filesystem::path& file, Access access, Commit& commit, Options options);
+  Database(const std::filesystem::path& file, Access access, Commit& commit)
+      : Database(file, access, commit, Options{}) {}
   Database(const Database&) = delete;
 
   SQLite::Database& connection() { return connection_; }
@@ -52,20 +62,29 @@ class Database {
   std::int64_t free_disk_bytes() const;
   std::int64_t disk_bytes() const;
 
-  // Moves the WAL into the file when it is larger than 64 MiB or a quarter of the free space; the
-  // caller holds the write lock. Never waits for readers.
+  // Moves the WAL into the file when it is large; the caller holds the write lock. Never waits for
+  // readers. Without room for it the WAL stays as it is, and nothing is lost. Throws what else
+  // SQLite says: after a failed sync only a new life knows what is on disk.
   void checkpoint_if_large();
-  // Empties the WAL if nobody is in the way. Takes the write lock if it is free at once.
+  // Empties the WAL if nobody is in the way. Takes the write lock if it is free at once. Throws as
+  // checkpoint_if_large() does.
   void checkpoint_when_idle();
 
  private:
   void configure(Access access);
+  void checkpoint(int mode);
+  static int note_wal(void* self, sqlite3*, const char*, int pages);
 
   std::filesystem::path file_;
+  Options options_;
   Commit& commit_;
   SQLite::Database connection_;
   std::unique_ptr<WriteLock> write_lock_;
   std::unique_ptr<SQLite::Statement> data_version_;
+  // What the WAL held after our last commit. Its file is no measure: it keeps its greatest length
+  // when the WAL starts again from its head.
+  std::int64_t wal_content_bytes_ = 0;
+  std::int64_t next_checkpoint_bytes_ = 0;
 };
 
 // A write transaction, under the write lock. Rolled back unless committed.

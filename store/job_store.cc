@@ -118,9 +118,9 @@ JobStore::JobStore(Database& db)
       ready_(db, "SELECT " JOB_COLUMNS R"sql( FROM job
         WHERE batch_id = ?1 AND route = ?2 AND position = ?3 AND state = 'ready'
         ORDER BY priority DESC, id LIMIT ?4)sql"),
-      shortest_(db, "SELECT " JOB_COLUMNS R"sql( FROM job
+      smallest_(db, "SELECT " JOB_COLUMNS R"sql( FROM job
         WHERE batch_id = ?1 AND route = ?2 AND position = ?3 AND state = 'ready'
-        ORDER BY text_bytes, id LIMIT 1)sql"),
+        ORDER BY raised_output_tokens IS NOT NULL, text_bytes, id LIMIT ?4)sql"),
       promote_(db, R"sql(
         UPDATE job SET state = 'ready', run_at = NULL WHERE id IN (
           SELECT id FROM job WHERE state = 'waiting' AND run_at <= ?1
@@ -140,7 +140,8 @@ JobStore::JobStore(Database& db)
       leave_running_(db, R"sql(
         UPDATE job SET state = ?3, attempt_id = NULL, run_at = ?4, position = ?5, tries = ?6,
                unsure = ?7, error_class = ?8, error_message = ?9, finished_at = ?10,
-               raised_output_tokens = coalesce(?11, raised_output_tokens)
+               raised_output_tokens = coalesce(?11, raised_output_tokens),
+               requests_before = requests_before + ?12
         WHERE id = ?1 AND state = 'running' AND attempt_id = ?2)sql"),
       running_(db, "SELECT " JOB_COLUMNS ", attempt_id FROM job WHERE state = 'running'"),
       count_crash_(db, R"sql(
@@ -310,10 +311,12 @@ std::vector<Job> JobStore::ready(BatchId batch, int route, int position, int lim
   return jobs;
 }
 
-std::optional<Job> JobStore::shortest_ready(BatchId batch, int route, int position) {
-  Cursor row = shortest_.run(batch, route, position);
-  if (!row.next()) return std::nullopt;
-  return read_job(row);
+std::vector<Job> JobStore::smallest_ready(BatchId batch, int route, int position, int limit) {
+  std::vector<Job> jobs;
+  for (Cursor row = smallest_.run(batch, route, position, limit); row.next();) {
+    jobs.push_back(read_job(row));
+  }
+  return jobs;
 }
 
 int JobStore::promote_due(std::int64_t now_ms, int limit) {
@@ -342,7 +345,7 @@ bool JobStore::leave_running(JobId job, AttemptId attempt, const JobChange& c) {
   CHECK(c.state != "running");
   return leave_running_.change(job, attempt, c.state, c.run_at_ms, c.position, c.tries, c.unsure,
                                c.error_class, c.error_message, c.finished_at_ms,
-                               c.raised_output_tokens) == 1;
+                               c.raised_output_tokens, c.uncounted_requests) == 1;
 }
 
 std::vector<std::pair<Job, AttemptId>> JobStore::running() {

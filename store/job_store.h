@@ -64,7 +64,7 @@ struct Job {
   int unsure = 0;
   int crashes = 0;
   int requests = 0;         // ever; the next attempt's number is one more
-  int requests_before = 0;  // of those, the ones before the last `docmill retry`
+  int requests_before = 0;  // of those, what does not count: before a `docmill retry`, or not sent
   std::int64_t created_at_ms = 0;
   std::optional<std::int64_t> raised_output_tokens;  // an answer was cut off by the usual limit
 };
@@ -80,6 +80,7 @@ struct JobChange {
   std::optional<std::string> error_message;
   std::optional<std::int64_t> finished_at_ms;
   std::optional<std::int64_t> raised_output_tokens;  // absent: as it was
+  int uncounted_requests = 0;                        // of those that were opened, not the job's
 };
 
 // A provider, or a model, that starts nothing until it is asked again.
@@ -117,8 +118,9 @@ class JobStore {
   // job supersedes it. Throws UsageError when it comes from another source than before.
   Added add(BatchId batch, const NewJob& job, std::int64_t now_ms);
   std::vector<Job> ready(BatchId batch, int route, int position, int limit);
-  // The ready job with the shortest text. Walks them all: for when a cap is near, not for turns.
-  std::optional<Job> shortest_ready(BatchId batch, int route, int position);
+  // The ready jobs that may cost least: the usual output limit before a raised one, then by the
+  // length of their texts. Walks them all: for when a cap is near, not for every turn.
+  std::vector<Job> smallest_ready(BatchId batch, int route, int position, int limit);
   int promote_due(std::int64_t now_ms, int limit);
   // When the first waiting job of a batch that may start is due. `only_batch` empty: of any.
   std::optional<std::int64_t> next_due(const std::string& only_batch);
@@ -166,7 +168,7 @@ class JobStore {
       set_held_, set_cap_, set_cancelled_, reopen_, add_money_, reserve_, finish_;
   Statement find_item_, current_item_, insert_job_, insert_extra_, find_input_, insert_input_,
       supersede_, cancel_superseded_, revive_;
-  Statement ready_, shortest_, promote_, next_due_, has_waiting_, clamp_due_, set_running_,
+  Statement ready_, smallest_, promote_, next_due_, has_waiting_, clamp_due_, set_running_,
       leave_running_, running_, count_crash_, hold_crashed_, input_, put_output_;
   Statement cancel_jobs_, retry_, set_spec_, is_superseded_, pause_provider_, resume_provider_,
       pauses_, pass_over_;

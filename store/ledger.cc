@@ -61,13 +61,16 @@ Ledger::Ledger(Database& db)
       dead_workers_(db, R"sql(
         UPDATE worker SET ended_at = ?1, end_reason = 'crash', waits = ''
         WHERE ended_at IS NULL)sql"),
+      // A life publishes its answers once a second, so the very last are looked for in the ledger.
       last_lives_(db, R"sql(
-        SELECT w.end_reason, EXISTS (SELECT 1 FROM attempt a WHERE a.worker_id = w.id
-                                     AND a.outcome = 'answered')
+        SELECT w.end_reason, w.answers > 0 OR w.id IN (
+          SELECT worker_id FROM
+            (SELECT worker_id, outcome FROM attempt ORDER BY id DESC LIMIT 20000)
+          WHERE outcome = 'answered')
         FROM worker w ORDER BY w.id DESC LIMIT 3)sql"),
       recent_(db, R"sql(
         SELECT opened_at, model, fresh_tokens + cache_write_tokens, output_tokens, request_bytes,
-               max_output_tokens
+               max_output_tokens, cached_tokens
         FROM attempt ORDER BY id DESC LIMIT 200000)sql"),
       spending_(db, R"sql(
         SELECT b.tenant, a.opened_at,
@@ -201,7 +204,8 @@ std::vector<SentRow> Ledger::sent_since(const std::string& model, std::int64_t s
     if (row.text(1) != model) continue;
     // English has some four bytes a token; this is for limits, not for money.
     sent.push_back({row.integer(0), row.maybe_integer(2).value_or(row.integer(4) / 4),
-                    row.maybe_integer(3).value_or(row.integer(5))});
+                    row.maybe_integer(3).value_or(row.integer(5)),
+                    row.maybe_integer(6).value_or(0)});
   }
   return sent;
 }

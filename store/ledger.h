@@ -80,6 +80,7 @@ struct SentRow {
   std::int64_t opened_at_ms = 0;
   std::int64_t input_tokens = 0;   // as billed, or an estimate from the request's bytes
   std::int64_t output_tokens = 0;  // as billed, or the limit
+  std::int64_t cached_tokens = 0;  // read from a cache, beside input_tokens
 };
 
 // What counts against a daily or monthly cap: costs, and ceilings that are open or unknown.

@@ -73,7 +73,7 @@ StoreReader::StoreReader(Database& db)
       counts_(db, R"sql(
         SELECT state, count(*) FROM job WHERE batch_id = ?1 AND superseded_by IS NULL
         GROUP BY state)sql"),
-      measured_(db, "SELECT coalesce(sum(cost_pusd), 0) FROM attempt WHERE batch_id = ?1"),
+      measured_(db, "SELECT spent_pusd FROM batch WHERE id = ?1"),
       open_(db, R"sql(
         SELECT coalesce(sum(ceiling_pusd), 0) FROM attempt INDEXED BY attempt_open
         WHERE settled_at IS NULL AND batch_id = ?1)sql"),
@@ -81,8 +81,9 @@ StoreReader::StoreReader(Database& db)
         SELECT coalesce(sum(ceiling_pusd), 0), count(*) FROM attempt
         WHERE cost_basis = 'unknown' AND batch_id = ?1)sql"),
       unpriced_(db, R"sql(
-        SELECT count(*) FROM attempt WHERE batch_id = ?1
-          AND (cost_basis = 'unpriced' OR (cost_basis = 'unknown' AND ceiling_pusd IS NULL)))sql"),
+        SELECT (SELECT count(*) FROM attempt WHERE cost_basis = 'unpriced' AND batch_id = ?1) +
+               (SELECT count(*) FROM attempt WHERE cost_basis = 'unknown' AND batch_id = ?1
+                AND ceiling_pusd IS NULL))sql"),
       errors_(db, R"sql(
         SELECT error_class, count(*) FROM job
         WHERE batch_id = ?1 AND superseded_by IS NULL AND state IN ('failed', 'held')
@@ -123,6 +124,9 @@ StoreReader::StoreReader(Database& db)
         WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL
         ORDER BY j.id LIMIT ?3)sql"),
       first_job_(db, "SELECT min(id) FROM job WHERE batch_id = ?1"),
+      next_retry_(db, R"sql(
+        SELECT min(run_at) FROM job WHERE batch_id = ?1 AND state = 'waiting'
+          AND superseded_by IS NULL)sql"),
       activity_(db, R"sql(
         SELECT model, sum(outcome = 'answered'), sum(outcome = 'rate_limited'),
                sum(outcome != 'answered' AND outcome != 'rate_limited'),
@@ -227,6 +231,12 @@ std::int64_t StoreReader::answers_since(BatchId batch, std::int64_t since_ms) {
   Cursor row = answers_.run(batch, since_ms);
   CHECK(row.next());
   return row.integer(0);
+}
+
+std::optional<std::int64_t> StoreReader::next_retry_ms(BatchId batch) {
+  Cursor row = next_retry_.run(batch);
+  CHECK(row.next());
+  return row.maybe_integer(0);
 }
 
 std::int64_t StoreReader::first_before(BatchId batch) {

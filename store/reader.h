@@ -32,7 +32,7 @@ struct JobCounts {
 };
 
 struct BatchMoney {
-  std::int64_t measured_pusd = 0;   // from the ledger's rows
+  std::int64_t measured_pusd = 0;   // the sum of the ledger's costs
   std::int64_t in_flight_pusd = 0;  // ceilings of open attempts
   std::int64_t possible_pusd = 0;   // ceilings of unknown ones
   std::int64_t unknown_requests = 0;
@@ -116,7 +116,10 @@ class StoreReader {
   std::vector<ProviderPause> pauses();
   // The one that works, or the one that worked last.
   std::optional<WorkerRow> last_worker();
+  // Reads all requests of the batch.
   std::vector<ModelActivity> activity(BatchId batch);
+  // When the first of its waiting jobs is due.
+  std::optional<std::int64_t> next_retry_ms(BatchId batch);
   // What requests opened since then have cost or may cost, over all batches.
   std::int64_t spending_since(std::int64_t since_ms);
   // Answered since then, as far as the batch's last 20,000 requests tell.
@@ -137,7 +140,7 @@ class StoreReader {
   Ledger ledger_;
   Statement batches_, counts_, measured_, open_, unknown_, unpriced_, errors_, worker_, answers_,
       results_, result_by_key_, old_result_, attempts_of_job_, attempts_, job_rows_, first_job_,
-      activity_, latencies_;
+      next_retry_, activity_, latencies_;
 };
 
 }  // namespace docmill

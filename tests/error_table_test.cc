@@ -269,8 +269,8 @@ TEST_CASE("errors: the other 4xx") {
        Ending::too_long, "too_long", kZero},
       {"failed dependency", 424, "", Ending::server_error, "server_error", kZero},
       {"too early", 425, "", Ending::server_error, "server_error", kZero},
-      {"Groq's flex", 498, openai("capacity_exceeded", "", ""), Ending::server_error,
-       "server_error", kZero},
+      {"Groq's flex", 498, openai("capacity_exceeded", "", ""), Ending::rate_limited,
+       "rate_limited", kZero},
       {"Ollama cancelled", 499, R"({"error":"request cancelled"})", Ending::cut, "cancelled_there",
        kUnknown},
       {"method", 405, "", Ending::bad_request, "bad_request", kZero},
@@ -312,6 +312,31 @@ TEST_CASE("errors: 429 with more requested than the limit is such a request, too
              Ending::too_long, "too_long", kZero});
 }
 
+TEST_CASE("errors: of the times that are said the longest holds") {
+  const auto wait_ms = [](const std::string& body, std::vector<Header> headers) {
+    HttpReply reply = http(429, body);
+    reply.headers = std::move(headers);
+    return decode_reply(reply, {}).outcome.retry_after_ms;
+  };
+  const std::string body = openai("Rate limit. Please try again in 20s.", "", "");
+  CHECK(wait_ms(body, {}) == 20'000);
+  CHECK(wait_ms(body, {{"retry-after", "1"}}) == 20'000);
+  CHECK(wait_ms(body, {{"retry-after", "60"}}) == 60'000);
+  CHECK(wait_ms(openai("Please try again in 20 seconds.", "", ""), {}) == 20'000);
+  CHECK(wait_ms(openai("Try again in 1.5 minutes", "", ""), {}) == 90'000);
+  CHECK(wait_ms(openai("Try again in a while", "", ""), {}) == std::nullopt);
+  // A day's limit, whatever the delay that stands beside it.
+  const std::string per_day =
+      gemini(429, "Quota.", "RESOURCE_EXHAUSTED",
+             R"([{"violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]},)"
+             R"({"retryDelay":"37s"}])");
+  CHECK(wait_ms(per_day, {}) == 900'000);
+  // It never fits, whatever the day.
+  CHECK(decode_reply(http(429, openai("tokens per day (TPD): Limit 1000, Requested 5000.", "", "")),
+                     {})
+            .outcome.ending == Ending::too_long);
+}
+
 TEST_CASE("errors: 429 for the rate is waited for") {
   const auto row = [](const std::string& body) {
     check_row({"rate", 429, body, Ending::rate_limited, "rate_limited", kZero});
@@ -346,7 +371,7 @@ TEST_CASE("errors: 5xx") {
        Ending::server_error, "server_error", kZero},
       {"llama.cpp", 501, R"({"error":{"code":501,"message":"x","type":"not_supported_error"}})",
        Ending::server_error, "server_error", kZero},
-      {"nginx", 502, "<html><h1>502 Bad Gateway</h1></html>", Ending::server_error, "server_error",
+      {"nginx", 502, "<html><h1>502 Bad Gateway</h1></html>", Ending::overloaded, "overloaded",
        kZero},
       {"OpenAI", 503, openai("Overloaded", "server_error", "server_is_overloaded"),
        Ending::overloaded, "overloaded", kZero},

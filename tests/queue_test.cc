@@ -197,8 +197,8 @@ TEST_CASE_METHOD(QueueTest, "a cost above its ceiling holds a capped batch, as i
   }
   add("a", "one");
   Claim claimed = *claim();
-  claimed.batch_has_cap = true;
-  CHECK(settle(claimed, Ending::answered, "usage", 401).held_batch);
+  claimed.is_capped = true;
+  CHECK(settle(claimed, Ending::answered, "usage", 401).passed_ceiling);
   CHECK(batch().spent_pusd == 401);
   CHECK(batch().held_reason);
 }

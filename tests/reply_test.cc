@@ -161,7 +161,7 @@ TEST_CASE("reply: finish reasons") {
     check(row, choice(R"("text")", std::string("\"") + row.word + '"'), Dialect::openai);
   }
   for (const Row& row : {Row{"max_tokens", Ending::truncated, "truncated"},
-                         {"model_context_window_exceeded", Ending::truncated, "truncated"},
+                         {"model_context_window_exceeded", Ending::too_long, "too_long"},
                          {"refusal", Ending::refused, "refused"},
                          {"tool_use", Ending::bad_reply, "incomplete"},
                          {"pause_turn", Ending::bad_reply, "incomplete"}}) {
@@ -174,9 +174,14 @@ TEST_CASE("reply: finish reasons") {
   CHECK(decode(choice(R"("x")", R"("STOP")")).outcome.ending == Ending::answered);
 }
 
-TEST_CASE("reply: a limit that was reached while thinking is a truncation") {
-  check_failed(choice("null", R"("length")"), Ending::truncated, "truncated", "usage");
-  check_failed(choice("\"\"", R"("MAX_TOKENS")"), Ending::truncated, "truncated", "usage");
+TEST_CASE("reply: a limit that was reached without a word was spent on thinking") {
+  const char* const kClass = "reasoning_exhausted";
+  check_failed(choice("null", R"("length")"), Ending::overthought, kClass, "usage");
+  check_failed(choice("\"\"", R"("MAX_TOKENS")"), Ending::overthought, kClass, "usage");
+  check_failed(message(R"([{"type":"thinking","thinking":"much and long"},)"
+                       R"({"type":"text","text":"t"}])",
+                       R"("max_tokens")"),
+               Ending::overthought, kClass, "usage", Dialect::anthropic);
 }
 
 TEST_CASE("reply: a refusal in its own field") {
@@ -231,7 +236,7 @@ TEST_CASE("reply: a 200 with an error is what its code says") {
   };
   failed(R"({"code":502,"message":"Provider returned error",)"
          R"("metadata":{"error_type":"provider_unavailable","provider_name":"x"}})",
-         Ending::server_error, "server_error");
+         Ending::overloaded, "overloaded");
   failed(R"({"code":429,"message":"slow"})", Ending::rate_limited, "rate_limited");
   failed(R"({"code":402,"message":"Insufficient credits"})", Ending::provider_down, "out_of_money");
   failed(R"({"code":400,"message":"x","metadata":{"error_type":"context_length_exceeded"}})",
@@ -250,7 +255,7 @@ TEST_CASE("reply: an error beside an answer is an error, and costs what it says 
   check_failed(R"({"error":{"code":502,"message":"x"},"choices":[{"message":{"content":"half"},)"
                R"("finish_reason":"error"}],"usage":)" +
                    kUsage + "}",
-               Ending::server_error, "server_error", "usage");
+               Ending::overloaded, "overloaded", "usage");
   const std::string body =
       R"({"error":{"code":502,"message":"x"},"usage":{"prompt_tokens":0,"completion_tokens":0}})";
   const Settlement settlement =

@@ -280,7 +280,7 @@ TEST_CASE("stream: how it ends decides what it is") {
       {"OpenRouter's finish_reason error beside its error",
        delta + R"(data: {"error":{"code":502,"message":"x"},"choices":[{"finish_reason":"error"}]})"
                "\n\n",
-       Exchange::complete, Ending::server_error, "server_error", true},
+       Exchange::complete, Ending::overloaded, "overloaded", true},
       {"an event that is no JSON", delta + "data: oops\n\n" + finish("stop") + done,
        Exchange::complete, Ending::bad_reply, "not_json", true},
       {"nothing but comments", ": OPENROUTER PROCESSING\n\n", Exchange::complete, Ending::bad_reply,

@@ -5,6 +5,17 @@
 
 using namespace docmill;
 
+namespace {
+
+const char* const kHalfAnswer =
+    R"({"model":"small","choices":[{"finish_reason":"length","message":{"content":"half"}}],)"
+    R"("usage":{"prompt_tokens":10,"completion_tokens":5}})";
+const char* const kWholeAnswer =
+    R"({"model":"small","choices":[{"finish_reason":"stop","message":{"content":"whole"}}],)"
+    R"("usage":{"prompt_tokens":10,"completion_tokens":5}})";
+
+}  // namespace
+
 TEST_CASE_METHOD(WorkerTest, "a document is answered, and the bill is its usage times the price") {
   submit({"hello"});
   run_until_idle();
@@ -293,7 +304,7 @@ TEST_CASE_METHOD(WorkerTest, "batches of one tenant take turns, whatever their s
   CHECK(position <= 4);
 }
 
-TEST_CASE_METHOD(WorkerTest, "a model that the worker's config lacks is named, and waited for") {
+TEST_CASE_METHOD(WorkerTest, "a model that the worker's config lacks holds the batch by name") {
   chain = {"gone"};
   models["gone"] = models["large"];
   models["gone"].key = "gone";
@@ -302,6 +313,96 @@ TEST_CASE_METHOD(WorkerTest, "a model that the worker's config lacks is named, a
   run_until_idle();
   CHECK(counts().ready == 1);
   CHECK(net.sent.empty());
+  CHECK(batch().held_reason == "gone is not in the worker's config");
+}
+
+// A probe that met no connection once said that the account was in order again.
+TEST_CASE_METHOD(WorkerTest, "a probe that says nothing of the account does not end its pause") {
+  chain = {"large"};
+  options.drain = false;
+  options.in_flight = 4;
+  net.script("large", {402, 402, 402, 402, -2, -1, 500, 200});
+  submit({"1", "2", "3", "4", "5", "6", "7", "8"});
+  SqliteCommit commit;
+  const auto life = start_life(commit);
+  const auto turns_until = [&](std::int64_t end_ms) {
+    while (clock.now < end_ms) {
+      life->worker.turn();
+      life->transport.wait(std::min(life->worker.next_wake_ms(), end_ms));
+    }
+  };
+  turns_until(kTestStartMs + 60'000);
+  const std::size_t before = net.sent.size();
+  turns_until(kTestStartMs + 39 * 60'000);  // three probes, none of which got through
+  CHECK(net.sent.size() == before + 2);     // one of them had no connection
+  turns_until(kTestStartMs + 41 * 60'000);
+  CHECK(counts().done == 8);
+}
+
+// Once 50 probes of a paused provider were counted against the document that had to ask.
+TEST_CASE_METHOD(WorkerTest, "neither probes nor lost connections use up a document's requests") {
+  chain = {"large"};
+  options.policy.max_requests = 5;
+  options.drain = false;
+  net.script("large", {401, 401, 401, 401, 401, 401, 401, 401, -2, -2, -2, -2, -2, -2, -2, 200});
+  submit({"1"});
+  SqliteCommit commit;
+  const auto life = start_life(commit);
+  for (int turn = 0; turn < 2000 && counts().done == 0; ++turn) {
+    life->worker.turn();
+    life->transport.wait(life->worker.next_wake_ms());
+  }
+  CHECK(state("d1") == "done");
+  CHECK(attempts().size() == 16);
+}
+
+// The turn in which the brake held a batch once started a whole pool of its documents.
+TEST_CASE_METHOD(WorkerTest, "a batch that is held starts nothing more in the same turn") {
+  chain = {"large"};
+  options.in_flight = 10;
+  net.latency_ms = 10;
+  net.script("large", {400});
+  submit(std::vector<std::string>(300, "text"));
+  run_until_idle();
+  CHECK(net.sent.size() == 100);
+  CHECK(batch().held_reason.has_value());
+}
+
+// A raised limit makes a shorter text the dearer one.
+TEST_CASE_METHOD(WorkerTest, "under a cap what may cost least goes, not what is shortest") {
+  chain = {"small"};
+  options.in_flight = 1;
+  models["small"].max_output_tokens = 100'000;
+  net.set_body("small", kHalfAnswer);
+  cap_pusd = 9'000;
+  submit({"tiny", std::string(700, 'x')});
+  SqliteCommit commit;
+  {
+    const auto life = start_life(commit);
+    life->worker.turn();  // "tiny" is asked, and cut off
+    net.set_body("small", kWholeAnswer);
+    for (int turn = 0; turn < 100 && !life->worker.is_finished(); ++turn) {
+      life->transport.wait(life->worker.next_wake_ms());
+      life->worker.turn();
+    }
+  }
+  CHECK(state("d2") == "done");
+  CHECK(broken_invariant() == "");
+}
+
+TEST_CASE_METHOD(WorkerTest, "what no model can take is passed over a little at a time") {
+  chain = {"small"};
+  models["small"].context_tokens = 2000;
+  models["small"].max_output_tokens = 1000;
+  options.drain = false;
+  brake = "off";
+  submit(std::vector<std::string>(1000, std::string(20'000, 'x')));
+  SqliteCommit commit;
+  const auto life = start_life(commit);
+  life->worker.turn();
+  CHECK(counts().failed == 200);
+  for (int turn = 0; turn < 10; ++turn) life->worker.turn();
+  CHECK(counts().failed == 1000);
 }
 
 // It took note of the change and did not look, when a reply came in the same turn: the batch waited

@@ -153,6 +153,7 @@ void WorkerTest::submit(const std::vector<std::string>& texts, const std::string
   JobQueue queue(db, clock, options.policy);
   BatchSpec spec = make_spec("summarise", {});
   spec.routes = {{"default", chain}};
+  spec.brake = brake;
   Batch wanted;
   wanted.name = batch;
   wanted.task = spec.task;

@@ -110,7 +110,7 @@ class WorkerTest {
   WorkerTest();
   ~WorkerTest();
 
-  Scratch scratch;
+  Scratch scratch{"/dev/shm"};  // nothing here depends on what a real disk does
   FakeClock clock;
   ScriptedProvider net;
   Providers providers;
@@ -121,6 +121,7 @@ class WorkerTest {
   // "small" and "large", 1 and 10 pico-USD a token; the chain is {"large", "small"}.
   Chain chain{"large", "small"};
   std::optional<std::int64_t> cap_pusd;
+  std::string brake = "50%";
 
   // Queues the texts as documents "d1", "d2", ... of batch "b".
   void submit(const std::vector<std::string>& texts, const std::string& batch = "b");

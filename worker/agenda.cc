@@ -44,7 +44,7 @@ void Agenda::begin_turn() {
   for (Feed& feed : feeds_) {
     feed.jobs.clear();
     feed.next = 0;
-    feed.is_fetched = feed.is_blocked = false;
+    feed.is_fetched = feed.is_blocked = feed.is_smallest_first = false;
   }
 }
 
@@ -54,6 +54,7 @@ bool Agenda::refill(Feed& feed, JobStore& jobs, int limit) {
   if (feed.is_fetched && feed.jobs.empty()) return false;
   feed.jobs = jobs.ready(feed.batch->row.id, feed.route, feed.position, limit);
   feed.next = 0;
+  feed.is_smallest_first = false;
   feed.is_fetched = true;
   return !feed.jobs.empty();
 }

@@ -32,7 +32,8 @@ struct Feed {
   std::vector<Job> jobs;
   std::size_t next = 0;
   bool is_fetched = false;
-  bool is_blocked = false;  // for this turn
+  bool is_smallest_first = false;  // these are the ones that may cost least
+  bool is_blocked = false;         // for this turn
   FeedKey key() const { return {batch->row.id, route, position}; }
 };
 

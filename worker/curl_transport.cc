@@ -105,7 +105,8 @@ struct CurlTransport::Transfer {
   bool is_oversize = false;
   bool has_payload = false;
   std::size_t header_bytes = 0;
-  std::size_t body_bytes = 0;  // with keep-alives and what surrounds a stream's text
+  std::int64_t kept_bytes = 0;  // of the reply, in memory
+  std::size_t body_bytes = 0;   // with keep-alives and what surrounds a stream's text
   int status = 0;
   std::optional<StreamReader> stream;  // once its body has begun as one
   std::int64_t last_payload_ms = 0;    // or the time of sending
@@ -127,6 +128,7 @@ struct CurlTransport::Transfer {
   std::int64_t ends_at_ms() const { return std::min(silent_at_ms(), too_slow_at_ms()); }
 
   void note_payload();
+  bool may_keep(std::size_t bytes);
   bool begins_stream(std::string_view chunk) const;
 
   static int on_send(void* self, char*, char*, int, int) noexcept;
@@ -199,7 +201,9 @@ std::size_t CurlTransport::Transfer::on_body(char* bytes, std::size_t, std::size
     transfer.stream.emplace(transfer.endpoint->provider->dialect, limit);
   }
   if (transfer.stream) {
-    switch (transfer.stream->feed(chunk)) {
+    const StreamReader::Fed fed = transfer.stream->feed(chunk);
+    if (!transfer.may_keep(transfer.stream->held_bytes())) return 0;
+    switch (fed) {
       case StreamReader::Fed::too_long:
         transfer.is_oversize = true;
         return 0;
@@ -213,16 +217,21 @@ std::size_t CurlTransport::Transfer::on_body(char* bytes, std::size_t, std::size
   }
   if (is_blank(chunk) && !transfer.has_payload) return size;
   if (!is_blank(chunk)) transfer.note_payload();
-  std::int64_t& held = transfer.owner->held_bytes_;
-  const bool is_crowded = held > transfer.owner->options_.max_replies_bytes &&
-                          transfer.reply.body.size() > kSparedBytes;
-  if (is_crowded || transfer.reply.body.size() + size > limit) {
+  if (transfer.reply.body.size() + size > limit) {
     transfer.is_oversize = true;
     return 0;
   }
-  held += static_cast<std::int64_t>(size);
+  if (!transfer.may_keep(transfer.reply.body.size() + size)) return 0;
   transfer.reply.body.append(chunk);
   return size;
+}
+
+// So much is held of this reply now. False: the replies under way hold too much together.
+bool CurlTransport::Transfer::may_keep(std::size_t bytes) {
+  owner->held_bytes_ += static_cast<std::int64_t>(bytes) - kept_bytes;
+  kept_bytes = static_cast<std::int64_t>(bytes);
+  is_oversize = owner->held_bytes_ > owner->options_.max_replies_bytes && bytes > kSparedBytes;
+  return !is_oversize;
 }
 
 CurlTransport::CurlTransport(const Clock& clock, const Providers& providers,
@@ -298,6 +307,7 @@ void CurlTransport::start(HttpRequest request) {
   transfer.sends = 0;
   transfer.is_oversize = transfer.has_payload = false;
   transfer.header_bytes = transfer.body_bytes = 0;
+  transfer.kept_bytes = 0;
   transfer.status = 0;
   transfer.stream.reset();
   transfer.started_ms = transfer.sent_ms = transfer.last_payload_ms = clock_.now_ms();
@@ -447,7 +457,7 @@ void CurlTransport::collect() {
 
 void CurlTransport::end(Transfer& transfer, Exchange exchange, std::string detail) {
   HttpReply& reply = transfer.reply;
-  held_bytes_ -= static_cast<std::int64_t>(reply.body.size());
+  held_bytes_ -= transfer.kept_bytes;
   // Nobody reads the beginning of what has no end.
   if (exchange == Exchange::oversize) std::string().swap(reply.body);
   reply.exchange = exchange;

@@ -145,8 +145,8 @@ void Lane::correct(const Departure& departure, const Outcome& outcome,
                    const std::optional<Usage>& usage, std::int64_t now_ms) {
   Load used;
   if (usage) {
-    // What is read from a cache does not count against input limits, where they are apart.
     used.input_tokens = static_cast<double>(usage->fresh_tokens + usage->cache_write_tokens);
+    used.cached_tokens = static_cast<double>(usage->cached_tokens);
     used.output_tokens = static_cast<double>(usage->output_tokens);
     if (departure.load.input_tokens >= 1) {
       const double expected = departure.load.input_tokens / tokens_per_estimate_;

@@ -26,7 +26,7 @@ double Load::of(Meter meter) const {
     case Meter::requests:
       return 1;
     case Meter::tokens:
-      return input_tokens + output_tokens;
+      return input_tokens + cached_tokens + output_tokens;
     case Meter::input_tokens:
       return input_tokens;
     case Meter::output_tokens:
@@ -52,8 +52,8 @@ void Limits::begin(std::int64_t now_ms, const std::vector<SentRow>& sent) {
     if (!gauges_[i].configured) continue;
     Bucket& bucket = *gauges_[i].configured;
     for (const SentRow& row : sent) {
-      const Load load{static_cast<double>(row.input_tokens),
-                      static_cast<double>(row.output_tokens)};
+      const Load load{static_cast<double>(row.input_tokens), static_cast<double>(row.output_tokens),
+                      static_cast<double>(row.cached_tokens)};
       // The clock of the last life may have been ahead of ours.
       bucket.take(std::min(row.opened_at_ms, now_ms), load.of(static_cast<Meter>(i)));
     }
@@ -112,6 +112,20 @@ void Limits::correct(std::int64_t now_ms, const Load& reserved, const Load& used
   }
 }
 
+// A limit is a minute's, unless the time until it is full again says otherwise. That time is often
+// in whole seconds, so it is believed only when it is long: when much of the limit is used, or when
+// what is missing takes over a minute to come back (a day's limit).
+double Limits::taught_per_minute(const RateHint& hint, const std::optional<Bucket>& taught) {
+  const double used = hint.limit - hint.remaining;
+  const std::int64_t full_in_ms = hint.full_in_ms.value_or(0);
+  if (full_in_ms > kMinuteMs + 1000 || (full_in_ms > 0 && used * 2 >= hint.limit)) {
+    return std::max(used, 1.0) * kMinuteMs / static_cast<double>(full_in_ms);
+  }
+  // A day's limit that is nearly full does not look like one.
+  return taught && used * 2 < hint.limit && taught->burst() == hint.limit ? taught->per_minute()
+                                                                          : hint.limit;
+}
+
 // Replies come back out of order, and each tells of the moment at which it was begun. So what left
 // later is taken off, and the level only ever falls to what is said; it rises with time.
 void Limits::learn(std::int64_t now_ms, const RateHints& hints, int unseen_requests,
@@ -119,16 +133,8 @@ void Limits::learn(std::int64_t now_ms, const RateHints& hints, int unseen_reque
   for (std::size_t i = 0; i < kMeters; ++i) {
     if (!hints[i]) continue;
     const RateHint& hint = *hints[i];
-    const double used = hint.limit - hint.remaining;
-    // A full bucket does not say how fast it fills.
-    const std::int64_t full_in_ms = hint.full_in_ms.value_or(kMinuteMs);
     std::optional<Bucket>& taught = gauges_[i].taught;
-    double per_minute = hint.limit;
-    if (used >= 1 && full_in_ms > 0) {
-      per_minute = used * 60'000 / static_cast<double>(full_in_ms);
-    } else if (taught) {
-      per_minute = taught->per_minute();
-    }
+    const double per_minute = taught_per_minute(hint, taught);
     const bool is_new = !taught;
     if (is_new) taught.emplace(per_minute, 1);
     taught->set_rate(now_ms, per_minute, hint.limit);

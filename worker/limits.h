@@ -40,8 +40,9 @@ struct Pause {
 
 // What one request takes of each meter.
 struct Load {
-  double input_tokens = 0;
+  double input_tokens = 0;  // less what was read from a cache, which input limits do not count
   double output_tokens = 0;
+  double cached_tokens = 0;
   double of(Meter meter) const;
 };
 
@@ -78,6 +79,7 @@ class Limits {
     double configured_per_minute = 0;
   };
   void scale(std::int64_t now_ms, double factor, double burst_factor);
+  static double taught_per_minute(const RateHint& hint, const std::optional<Bucket>& taught);
 
   std::array<Gauge, kMeters> gauges_;
   std::optional<int> in_flight_;

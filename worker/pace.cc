@@ -1,6 +1,7 @@
 #include "worker/pace.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace docmill {
 namespace {
@@ -10,8 +11,6 @@ constexpr std::int64_t kShortestStretchMs = 900;
 constexpr std::int64_t kFewestLetIn = 3;
 constexpr std::int64_t kEnoughLetIn = 30;
 constexpr double kCaution = 0.97;
-constexpr double kGrowthPerSecond = 0.001;  // a percent in ten seconds
-constexpr double kUnsureGrowthPerSecond = 0.02;
 constexpr double kBurstSeconds = 0.5;
 constexpr std::int64_t kUpdateEveryMs = 250;
 // Three of a hundred are too many; two, when they come with a time to wait.
@@ -29,8 +28,33 @@ constexpr double kRampAfterRefusalPerMinute = 1'200;  // one in 50 ms
 constexpr std::int64_t kRampDoublesMs = 40;
 constexpr std::int64_t kLongestRefusalMs = 500;
 constexpr double kRampEndsPerMinute = 2'000'000;
+constexpr double kFastestPerMinute = 60'000'000;
+
+// How fast the pace grows at first, for how long, and then in what time it doubles.
+struct Growth {
+  double per_second;
+  double steady_s;
+  double doubles_s;
+};
+constexpr Growth kLow{0.02, 20, 4};
+constexpr Growth kFair{0.001, 12, 8};
+constexpr Growth kHigh{0.001, 40, 8};
+// Grown by so much, what was learnt is over.
+constexpr double kOutgrown = 1.15;
 
 }  // namespace
+
+double Pace::growth() const {
+  const Growth& how = trust_ == Trust::low ? kLow : trust_ == Trust::fair ? kFair : kHigh;
+  const double since_s = static_cast<double>(paced_ms_) / 1000;
+  const double steady = kCaution + how.per_second * std::min(since_s, how.steady_s);
+  const double over_s = since_s - how.steady_s;
+  return over_s <= 0 ? steady : steady * std::exp2(std::min(over_s / how.doubles_s, 40.0));
+}
+
+bool Pace::has_outgrown() const {
+  return bucket_ && growth() > kOutgrown;
+}
 
 void Pace::begin_ramp(std::int64_t now_ms, double per_minute, double at_once) {
   ramp_.emplace(per_minute, 0);
@@ -53,10 +77,13 @@ std::int64_t Pace::free_at_ms(std::int64_t now_ms) {
   }
   if (!bucket_) return ramp_ ? ramp_->free_at_ms(now_ms) : now_ms;
   if (now_ms - updated_ms_ >= kUpdateEveryMs) {
+    // Only while it is put to the test.
+    const double interval_ms = 60'000 / bucket_->per_minute();
+    const bool is_used =
+        static_cast<double>(now_ms - last_start_ms_) <= std::max(1000.0, 3 * interval_ms);
+    if (is_used) paced_ms_ += std::min<std::int64_t>(now_ms - updated_ms_, 1000);
     updated_ms_ = now_ms;
-    const double since_s = static_cast<double>(now_ms - learnt_ms_) / 1000;
-    const double growth = is_sure_ ? kGrowthPerSecond : kUnsureGrowthPerSecond;
-    const double per_minute = learnt_per_minute_ * (kCaution + growth * since_s);
+    const double per_minute = std::min(learnt_per_minute_ * growth(), kFastestPerMinute);
     bucket_->set_rate(now_ms, per_minute, per_minute / 60 * kBurstSeconds);
   }
   return bucket_->free_at_ms(now_ms);
@@ -89,18 +116,28 @@ bool Pace::refused(std::int64_t number, std::int64_t started_at_ms, bool rests,
   const bool is_too_many = refusals_.size() + (rests ? 1 : 0) >= kTooManyRefusals;
   if (stretch_number_ == 0) {
     begin_stretch(number, started_at_ms);
-  } else if (started_at_ms >= learnt_ms_ && (is_too_many || (bucket_ && !is_sure_))) {
+  } else if (started_at_ms >= learnt_ms_ &&
+             (is_too_many || has_outgrown() || (bucket_ && trust_ == Trust::low))) {
     learn(number, started_at_ms, now_ms);
   }
+  rests_in_stretch_ |= rests;
   const bool is_new = last_refusal_ms_ == 0 || started_at_ms >= last_refusal_ms_;
   if (is_new) last_refusal_ms_ = now_ms;
   return is_new;
 }
 
 void Pace::learn(std::int64_t number, std::int64_t started_at_ms, std::int64_t now_ms) {
-  if (is_sure_ && bucket_->per_minute() < learnt_per_minute_ * kSurelyBelow) {
+  if (has_outgrown()) {
+    // For most of the time it went slower than the limit. The limit is about what it is now.
+    set_learnt(bucket_->per_minute(), now_ms);
+    bucket_->lower_to(now_ms, 0);
+    trust_ = Trust::low;
+    begin_stretch(number, started_at_ms);
+    return;
+  }
+  if (trust_ != Trust::low && bucket_->per_minute() < learnt_per_minute_ * kSurelyBelow) {
     set_learnt(2 * learnt_per_minute_, now_ms);
-    is_sure_ = false;
+    trust_ = Trust::low;
     begin_stretch(number, started_at_ms);
     return;
   }
@@ -115,13 +152,15 @@ void Pace::learn(std::int64_t number, std::int64_t started_at_ms, std::int64_t n
   const bool is_first = !bucket_;
   set_learnt(per_minute, now_ms);
   bucket_->lower_to(now_ms, 0);
-  is_sure_ = !is_first && let_in >= kEnoughLetIn;
-  if (is_first || is_sure_) begin_stretch(number, started_at_ms);
+  const bool is_enough = !is_first && let_in >= kEnoughLetIn;
+  trust_ = !is_enough ? Trust::low : rests_in_stretch_ ? Trust::fair : Trust::high;
+  if (is_first || is_enough) begin_stretch(number, started_at_ms);
 }
 
 void Pace::set_learnt(double per_minute, std::int64_t now_ms) {
   learnt_per_minute_ = per_minute;
   learnt_ms_ = updated_ms_ = now_ms;
+  paced_ms_ = 0;
   const double cautious = per_minute * kCaution;
   if (!bucket_) bucket_.emplace(cautious, kBurstSeconds);
   bucket_->set_rate(now_ms, cautious, cautious / 60 * kBurstSeconds);
@@ -132,6 +171,7 @@ void Pace::begin_stretch(std::int64_t number, std::int64_t started_at_ms) {
   stretch_number_ = number;
   stretch_began_ms_ = started_at_ms;
   refused_in_stretch_ = 0;
+  rests_in_stretch_ = false;
 }
 
 std::optional<double> Pace::per_minute() const {

@@ -6,7 +6,10 @@
 // A limit that is a token bucket is empty whenever it refuses. So between two refusals it let in
 // exactly what came back to it: its rate is what was let in, divided by the time between them. The
 // longer the time, the truer. From then on requests go at a little less than that rate, and a
-// little faster with every second, so that a limit that was raised is found.
+// little faster with every second, so that a limit that was raised is found. If what was learnt is
+// true the next refusal is due after a known time. When none comes by then the figure was too low
+// (what came back to a shallow bucket while nothing was sent was lost), and the pace doubles every
+// few seconds until one does.
 //
 // Some refuse a few requests whatever the rate. A pace below the learnt rate that is refused all
 // the same shows it, and is doubled: were the limit real, refusals would now be many at once.
@@ -42,10 +45,15 @@ class Pace {
   void begin_stretch(std::int64_t number, std::int64_t started_at_ms);
   void begin_ramp(std::int64_t now_ms, double per_minute, double at_once);
   std::int64_t ramp_doubles_ms() const;
+  double growth() const;
+  bool has_outgrown() const;
 
   std::optional<Bucket> bucket_;
   double learnt_per_minute_ = 0;
-  bool is_sure_ = false;  // learnt from enough requests to be held against refusals
+  // How much was measured: too little; enough, and a rest lay in it; enough.
+  enum class Trust { low, fair, high };
+  Trust trust_ = Trust::low;
+  std::int64_t paced_ms_ = 0;  // time since it was learnt in which requests went
   std::int64_t learnt_ms_ = 0;
   std::int64_t updated_ms_ = 0;
 
@@ -53,6 +61,7 @@ class Pace {
   std::int64_t stretch_number_ = 0;
   std::int64_t stretch_began_ms_ = 0;    // when that was started
   std::int64_t refused_in_stretch_ = 0;  // of those that were started after it
+  bool rests_in_stretch_ = false;
   std::int64_t last_refusal_ms_ = 0;
   std::int64_t last_start_ms_ = 0;
   std::int64_t started_ = 0;

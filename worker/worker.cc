@@ -36,6 +36,12 @@ constexpr std::int64_t kTurnBytes = 1 << 20;
 constexpr std::int64_t kWrittenPerReplyByte = 4;
 constexpr std::int64_t kDiskRetryMs = 1000;
 
+// The key was accepted and the account is in order, whatever else was wrong.
+bool has_heard_us(Ending ending) {
+  return ending != Ending::not_sent && ending != Ending::cut && ending != Ending::too_slow &&
+         ending != Ending::server_error && ending != Ending::overloaded;
+}
+
 std::string origin_of(const std::string& base_url) {
   const std::size_t host = base_url.find("://");
   if (host == std::string::npos) return base_url;
@@ -132,6 +138,7 @@ void Worker::turn() {
     }
     reload();
     settle_replies();
+    reload();  // a batch may have been held by what came back
     queue_.promote_due();
     start_due_jobs();
     // Once nothing flies there may be no other turn for long, so the reason is told now.
@@ -166,7 +173,7 @@ bool Worker::has_room_to_write(std::int64_t now_ms) {
     }
     notify_service(is_full ? "STATUS=the disk is full" : "STATUS=the disk has room again");
   }
-  if (!is_full || (stop_deadline_ms_ && now_ms >= *stop_deadline_ms_)) return true;
+  if (!is_full || is_cutting_) return true;
   next_wake_ms_ = now_ms + kDiskRetryMs;
   return false;
 }
@@ -194,6 +201,7 @@ void Worker::reload() {
   notice_changes();
   if (!must_look_) return;
   must_look_ = false;
+  dry_pusd_.clear();
   agenda_.reload(queue_.jobs(), options_.only_batch);
   load_pauses();
   std::vector<AttemptId> cut;
@@ -251,7 +259,9 @@ void Worker::settle(Flight& flight, const HttpReply& reply) {
   lock_.set_suspect(flight.claim.job.id.value);
   std::optional<Answer> answer;
   const DecodedReply decoded = decode(flight, reply, answer);
-  Settlement settlement = settlement_of(decoded, reply, flight.price);
+  Settlement settlement = settlement_of(
+      decoded, reply,
+      prices_tier(flight.lane->model(), decoded.service_tier) ? flight.price : std::nullopt);
   if (settlement.cost_basis == "unknown" && reply.streamed) {
     settlement.usage_json =
         estimated_usage_json(reply, static_cast<std::int64_t>(flight.departure.load.input_tokens));
@@ -284,9 +294,10 @@ void Worker::after_settle(const Flight& flight, const DecodedReply& decoded, con
     log_info("job={} attempt={} model={} outcome={} \"{}\"", flight.claim.job.id.value,
              flight.claim.attempt.value, model.key, outcome.error_class, outcome.error_message);
   }
-  if (settled.held_batch) {
-    log_warning("job={} attempt={} model={} cost more than its ceiling; its batch is held",
-                flight.claim.job.id.value, flight.claim.attempt.value, model.key);
+  if (settled.passed_ceiling) {
+    log_warning("job={} attempt={} model={} cost more than its ceiling{}",
+                flight.claim.job.id.value, flight.claim.attempt.value, model.key,
+                flight.claim.is_capped ? "; its batch is held" : "");
     must_look_ = true;
   }
   const Move move = settled.decision.move;
@@ -318,6 +329,10 @@ void Worker::end_pauses(const Flight& flight, const Outcome& outcome, const Sett
     if (!limits->pause || !limits->pause->is_probing) continue;
     limits->pause->is_probing = false;
     if (settled.decision.pauses != Pauses::nothing || outcome.ending == Ending::aborted) continue;
+    if (!has_heard_us(outcome.ending)) {
+      limits->pause->probe_at_ms = clock_.now_ms() + options_.pause_probe_ms;
+      continue;
+    }
     log_info("{} works again", limits->name);
     queue_.jobs().resume_provider(limits->name);
     limits->pause.reset();
@@ -409,6 +424,7 @@ void Worker::stop() {
 }
 
 void Worker::abort() {
+  is_cutting_ = true;
   if (!stop_deadline_ms_) stop_deadline_ms_ = clock_.now_ms();
   std::vector<AttemptId> open;
   for (const auto& [attempt, flight] : flights_) open.push_back({attempt});

@@ -2,11 +2,11 @@
 
 // The worker's turn. One thread owns the database, the network and the clock.
 //
-//   settle what has come back        (1) decode → Outcome → decide() → Decision
-//   start what may start             (2) lanes and caps grant k requests; exactly k jobs are
-//   claimed commit                           (3) settles, claims and k ledger rows in one
-//   transaction send                             (4) the k requests go out, only now wait (5) until
-//   a reply, a deadline, a signal, or a nudge
+//   settle what has come back     decode → Outcome → decide() → Decision
+//   start what may start          lanes and caps grant k requests; exactly k jobs are claimed
+//   commit                        settles, claims and k ledger rows in one transaction
+//   send                          the k requests go out, only now
+//   wait                          until a reply, a deadline, a signal or a nudge
 //
 // Group commit comes by itself: while one commit waits for the disk, replies gather, and the next
 // turn takes them all. There is no prefetch: an open ledger row means "may have been sent".
@@ -90,6 +90,10 @@ class Worker {
     std::int64_t since_ms = 0;
     std::int64_t ended_ms = 0;  // 0: it still is
   };
+  struct Capped {
+    std::int64_t needed_pusd = 0;     // by the smallest job that was seen
+    std::vector<FeedKey> unsearched;  // feeds in which smaller ones may be
+  };
   enum class Start { started, blocked, skipped };
 
   void take_over();
@@ -116,8 +120,9 @@ class Worker {
   std::string waited_for(const Feed& feed, const Job& job) const;
   std::string cap_problem(const AgendaBatch& batch, const Model& model) const;
   Start hold_unbounded(Feed& feed, const std::string& problem);
-  Start meet_period_cap(Feed& feed, const Job& refused, const Caps::Refusal& refusal);
-  Start meet_cap(Feed& feed, const Job& refused, std::int64_t needed_pusd);
+  bool turn_to_smallest(Feed& feed, std::int64_t left_pusd);
+  Start meet_period_cap(Feed& feed, const Caps::Refusal& refusal);
+  Start meet_cap(Feed& feed, std::int64_t needed_pusd);
   void hold_at_caps();
   Start block(Feed& feed, const Refusal& refusal);
   void wake_for(const Refusal& refusal);
@@ -150,12 +155,12 @@ class Worker {
   std::vector<Received> replies_;                       // until their settling is on disk
   std::vector<HttpRequest> to_send_;                    // until their claims are on disk
   std::map<std::string, Wait> waits_;                   // by batch name: why nothing starts
-  std::map<BatchId, std::int64_t> capped_;              // in this turn: the least that is missing
+  std::map<BatchId, Capped> capped_;                    // in this turn: nothing more fits
   std::set<BatchId> busy_;                              // in this turn: waits for something else
   std::map<FeedKey, std::int64_t> behind_since_;        // feeds whose lane is busy, and since when
   std::map<FeedKey, std::int64_t> behind_now_;          // the same, as far as this turn has seen
   std::map<FeedKey, Blocked> blocked_;        // what each feed waited for last, and since when
-  std::map<BatchId, std::int64_t> dry_pusd_;  // of a daily or monthly cap; nothing fitted into it
+  std::map<FeedKey, std::int64_t> dry_pusd_;  // what a cap had left when nothing fitted into it
   std::mt19937_64 jitter_;
   WorkerId id_;
   Recovered recovered_;
@@ -170,6 +175,7 @@ class Worker {
   std::optional<std::int64_t> stop_deadline_ms_;
   const Provider* connecting_ = nullptr;  // what could start waits for the first connection to it
   bool is_disk_full_ = false;
+  bool is_cutting_ = false;  // abort() was called: what can be written is written, full disk or not
   bool must_look_ = true;
   bool has_more_ = false;  // the last turn left something that could start at once
   bool is_finished_ = false;

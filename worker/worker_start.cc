@@ -18,6 +18,10 @@ namespace {
 // A shorter wait is not worth a word in the ledger.
 constexpr std::int64_t kWaitNotedMs = 1000;
 constexpr std::int64_t kDiskLookMs = 1000;
+// So many jobs may step aside in one turn, each without a request; replies wait meanwhile.
+constexpr int kSkippedAtOnce = 200;
+// What is taken from one search for jobs that may still fit.
+constexpr int kSmallestAtOnce = 64;
 constexpr std::int64_t kDiskReserveBytes = 64 << 20;
 constexpr std::int64_t kDiskReserveShare = 8;  // of a small disk
 
@@ -44,16 +48,24 @@ void Worker::start_due_jobs() {
       std::min(kDiskReserveBytes, db_.disk_bytes() / kDiskReserveShare));
   if (db_.free_disk_bytes() < wanted_bytes) return wait_for_disk(wanted_bytes);
   agenda_.begin_turn();
+  int skipped = 0;
   for (;;) {
     const int slots = in_flight_limit_ - static_cast<int>(flights_.size());
     if (slots <= 0) break;
+    // A batch was held or ended on the way, or there is much to pass over: the next turn goes on.
+    if (must_look_ || skipped >= kSkippedAtOnce) {
+      has_more_ = true;
+      break;
+    }
     Feed* feed = agenda_.next(queue_.jobs(), slots);
     if (feed == nullptr) {
       hold_at_caps();
       behind_since_ = behind_now_;  // all feeds were seen
       break;
     }
-    if (start_head(*feed) != Start::blocked) agenda_.took(*feed);
+    const Start start = start_head(*feed);
+    if (start != Start::blocked) agenda_.took(*feed);
+    if (start == Start::skipped) ++skipped;
   }
   for (const BatchId batch : queue_.finish_ended()) {
     log_info("batch={} finished", queue_.jobs().batch(batch).name);
@@ -113,6 +125,7 @@ std::optional<Refusal> Worker::refusal_at(const Feed& feed, const Link& link, bo
 Worker::Start Worker::start_head(Feed& feed) {
   const Route& route = feed.batch->spec->routes[static_cast<std::size_t>(feed.route)];
   std::optional<Refusal> first;
+  bool misses_all = true;  // none of its models is in the config: a person has to see to that
   for (auto position = static_cast<std::size_t>(feed.position); position < route.chain.size();
        ++position) {
     const Link& link = route.chain[position];
@@ -126,7 +139,10 @@ Worker::Start Worker::start_head(Feed& feed) {
     if (!refusal->is_out_of_order) return block(feed, *refusal);
     // Its end is a reason to look again, even if another model is waited for.
     wake_for(*refusal);
+    misses_all &= !lanes_.contains(link.model);
   }
+  if (misses_all) queue_.jobs().set_held(feed.batch->row.id, first->reason);
+  must_look_ |= misses_all;
   return block(feed, *first);
 }
 
@@ -185,8 +201,8 @@ std::string Worker::cap_problem(const AgendaBatch& batch, const Model& model) co
   if (!prices_.contains(model.key)) {
     return fmt::format("{} has no price, and a cap needs one", model.key);
   }
-  if (!model.unbounded_reasoning) return {};
-  return fmt::format("{} has unbounded_reasoning, and a cap needs a bound", model.key);
+  const std::string reason = unbounded_reason(model);
+  return reason.empty() ? "" : fmt::format("{} has {}, and a cap needs a bound", model.key, reason);
 }
 
 Worker::Start Worker::hold_unbounded(Feed& feed, const std::string& problem) {
@@ -259,15 +275,15 @@ Worker::Start Worker::send_on(Feed& feed, const Job& job, const ClaimTerms& term
     ceiling_most_pusd = ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens, *terms.price);
   }
   if (const auto refused = caps_.refusal(batch.row.tenant, ceiling_most_pusd, now_ms)) {
-    return meet_period_cap(feed, job, *refused);
+    return meet_period_cap(feed, *refused);
   }
   auto claim = queue_.claim(job, terms);
-  if (!claim) return meet_cap(feed, job, ceiling_most_pusd);
+  if (!claim) return meet_cap(feed, ceiling_most_pusd);
   caps_.add(batch.row.tenant, claim->opened_at_ms, ceiling_most_pusd);
   if (const auto blocked = blocked_.find(feed.key()); blocked != blocked_.end()) {
     if (blocked->second.ended_ms == 0) blocked->second.ended_ms = now_ms;
   }
-  if (batch.row.cap_pusd) claim->batch_has_cap = true;
+  claim->is_capped = batch.row.cap_pusd.has_value() || caps_.binds(batch.row.tenant);
   const double input_tokens =
       lane.expected_tokens(estimated_tokens(request.system) + estimated_tokens(request.user));
   const Departure departure =
@@ -289,51 +305,58 @@ Worker::Start Worker::send_on(Feed& feed, const Job& job, const ClaimTerms& term
   return Start::started;
 }
 
-// A job that does not fit into what is left of the day or month lets smaller ones go first. The
-// search walks all ready jobs, so it is made again only when there is more room.
-Worker::Start Worker::meet_period_cap(Feed& feed, const Job& refused,
-                                      const Caps::Refusal& refusal) {
-  const BatchId id = feed.batch->row.id;
-  const auto dry = dry_pusd_.find(id);
-  if (dry == dry_pusd_.end() || refusal.left_pusd > dry->second) {
-    const auto smallest = queue_.jobs().shortest_ready(id, feed.route, feed.position);
-    if (smallest && smallest->text_bytes < refused.text_bytes) {
-      feed.jobs.assign(1, *smallest);
-      feed.next = 0;
-      return start_head(feed);
-    }
-    dry_pusd_[id] = refusal.left_pusd;
+// What does not fit into what is left steps aside for what may cost least. The search walks all
+// ready jobs, so it is made again only when there is more room. False: nothing smaller is there.
+bool Worker::turn_to_smallest(Feed& feed, std::int64_t left_pusd) {
+  const auto dry = dry_pusd_.find(feed.key());
+  if (feed.is_smallest_first) {
+    dry_pusd_[feed.key()] = left_pusd;
+    return false;
   }
+  if (dry != dry_pusd_.end() && left_pusd <= dry->second) return false;
+  const Job& job = feed.jobs[feed.next];
+  feed.jobs = queue_.jobs().smallest_ready(job.batch, feed.route, feed.position, kSmallestAtOnce);
+  feed.next = 0;
+  feed.is_smallest_first = true;
+  return true;
+}
+
+// A daily or monthly cap makes jobs wait.
+Worker::Start Worker::meet_period_cap(Feed& feed, const Caps::Refusal& refusal) {
+  if (turn_to_smallest(feed, refusal.left_pusd)) return start_head(feed);
   if (!refusal.can_never_fit) return block(feed, {refusal.reason, refusal.until_ms, false, false});
   return block(feed, {fmt::format("{}: one request alone may cost more", refusal.reason), kNeverMs,
                       false, true});
 }
 
-// Near the cap the small ones go first; what does not fit steps aside for what does.
-Worker::Start Worker::meet_cap(Feed& feed, const Job& refused, std::int64_t needed_pusd) {
-  const BatchId id = feed.batch->row.id;
-  const auto smallest = queue_.jobs().shortest_ready(id, feed.route, feed.position);
-  if (smallest && smallest->text_bytes < refused.text_bytes) {
-    feed.jobs.assign(1, *smallest);
-    feed.next = 0;
-    return start_head(feed);
-  }
-  const auto known = capped_.find(id);
-  capped_[id] = known == capped_.end() ? needed_pusd : std::min(known->second, needed_pusd);
-  const bool was_busy = busy_.contains(id);
+// Near the cap fewer fly, and the small ones go first.
+Worker::Start Worker::meet_cap(Feed& feed, std::int64_t needed_pusd) {
+  const Batch row = queue_.jobs().batch(feed.batch->row.id);
+  const std::int64_t left_pusd = row.cap_pusd.value_or(0) - row.spent_pusd - row.reserved_pusd;
+  if (turn_to_smallest(feed, left_pusd)) return start_head(feed);
+  Capped& capped = capped_.try_emplace(row.id, Capped{needed_pusd, {}}).first->second;
+  capped.needed_pusd = std::min(capped.needed_pusd, needed_pusd);
+  if (!feed.is_smallest_first) capped.unsearched.push_back(feed.key());
+  const bool was_busy = busy_.contains(row.id);
   block(feed, {"its cap", 0, false, true});
-  if (!was_busy) busy_.erase(id);
+  if (!was_busy) busy_.erase(row.id);
   return Start::blocked;
 }
 
 // A batch waits for a person only when nothing of it is in flight, nothing of it waits for anything
 // else, and its smallest job does not fit.
 void Worker::hold_at_caps() {
-  for (const auto& [id, needed_pusd] : capped_) {
+  for (const auto& [id, capped] : capped_) {
     const bool is_flying = std::any_of(flights_.begin(), flights_.end(), [&](const auto& flight) {
       return flight.second.claim.job.batch == id;
     });
     if (is_flying || busy_.contains(id) || queue_.jobs().has_waiting(id)) continue;
+    if (!capped.unsearched.empty()) {  // a job may have come back that fits
+      for (const FeedKey& key : capped.unsearched) dry_pusd_.erase(key);
+      has_more_ = true;
+      continue;
+    }
+    const std::int64_t needed_pusd = capped.needed_pusd;
     const Batch row = queue_.jobs().batch(id);
     const std::int64_t total_pusd = row.spent_pusd + row.reserved_pusd + needed_pusd;
     queue_.jobs().set_held(
