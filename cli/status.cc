@@ -52,6 +52,8 @@ std::string screen(OpenedReader& opened, const StatusFlags& flags) {
   return first_line(opened, status) + status_view(status.batches.front(), status);
 }
 
+constexpr std::int64_t kLineEveryMs = 30'000;
+
 bool has_ended(OpenedReader& opened, const std::string& batch) {
   if (batch.empty()) return false;
   const Batch row = batch_named(opened.reader, batch);
@@ -61,6 +63,7 @@ bool has_ended(OpenedReader& opened, const std::string& batch) {
 // Redrawn in place on a terminal; elsewhere a line each 30 s.
 int watch(OpenedReader& opened, const StatusFlags& flags) {
   const bool redraw = is_terminal(STDOUT_FILENO);
+  std::int64_t next_line_ms = 0;
   for (;;) {
     const std::int64_t start_ms = opened.clock.now_ms();
     if (redraw) {
@@ -68,15 +71,20 @@ int watch(OpenedReader& opened, const StatusFlags& flags) {
                                    "Ctrl-C leaves this view; the work goes on\n");
     } else {
       const std::int64_t now_ms = opened.clock.now_ms();
-      for (const BatchStatus& batch :
-           read_status(opened.reader, opened.store, flags.batch, now_ms).batches) {
-        if (batch.state != "finished") write_all(STDOUT_FILENO, status_line(batch) + "\n");
+      if (now_ms >= next_line_ms || has_ended(opened, flags.batch)) {
+        next_line_ms = now_ms + kLineEveryMs;
+        for (const BatchStatus& batch :
+             read_status(opened.reader, opened.store, flags.batch, now_ms).batches) {
+          if (batch.state != "finished" || batch.batch.name == flags.batch) {
+            write_all(STDOUT_FILENO, status_line(batch) + "\n");
+          }
+        }
       }
     }
     if (has_ended(opened, flags.batch)) return kExitDone;
     const std::int64_t cost_ms = opened.clock.now_ms() - start_ms;
-    wait_for_change(opened.db, redraw ? 1000 : 30'000, cost_ms);
-    if (redraw) wait_for_change(opened.db, 200);  // a busy store changes all the time
+    wait_for_change(opened.db, 1000, cost_ms);
+    wait_for_change(opened.db, 200);  // a busy store changes all the time
   }
 }
 

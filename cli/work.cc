@@ -45,7 +45,7 @@ int work(const Global& global, const WorkFlags& flags) {
       global, config, store, options, [](StoreReader&) {}, &refused);
   if (!life) throw WorldError(refused + "\n  Follow its work with: docmill status --watch");
   if (life->interrupted) return kExitInterrupted;
-  if (!flags.drain) return kExitDone;
+  if (!flags.drain || life->stopped) return kExitDone;
   if (!life->all_ended) {
     say_what_waits(global, store);
     return kExitNeedsPerson;

@@ -36,6 +36,7 @@ void obey(const Global& global, Signals& signals, Worker& worker, WorkerLife& li
   const Signals::Seen seen = signals.take();
   if (seen.reload) log_warning("SIGHUP: this version reads its config at start only");
   if (seen.stops == 0) return;
+  life.stopped = true;
   life.interrupted |= seen.interrupted;
   stops += seen.stops;
   if (stops == 1) {

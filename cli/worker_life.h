@@ -11,7 +11,8 @@
 namespace docmill {
 
 struct WorkerLife {
-  bool interrupted = false;  // SIGINT ended it
+  bool stopped = false;      // a signal ended it
+  bool interrupted = false;  // that was SIGINT
   bool all_ended = true;     // no open batch has a job left
   std::int64_t failed = 0;   // failed documents of the batches that it saw end
 };

@@ -189,10 +189,12 @@ void decode_anthropic(const json& body, DecodedReply& decoded) {
   judge_answer(decoded, aside);
 }
 
-// An error inside of a reply whose status was 200.
-void set_late_error(const std::string& body, DecodedReply& decoded) {
+// An error inside of a reply whose status was 200. It is what its code says, refusals at no cost
+// included; but where part of an answer stands beside it, that may be billed.
+void set_late_error(const std::string& body, bool has_part, DecodedReply& decoded) {
   const ErrorBody said = read_error_body(body);
   decoded.outcome = outcome_of_status(status_of(said), said, true);
+  decoded.outcome.may_be_billed |= has_part;
   if (said.retry_after_ms) decoded.outcome.retry_after_ms = said.retry_after_ms;
 }
 
@@ -214,9 +216,13 @@ void decode_stream(const HttpReply& reply, const Provider& provider, DecodedRepl
     decoded.usage_json = streamed.usage_json;
   }
   if (!streamed.error_json.empty()) {
+    const bool has_part =
+        !streamed.text.empty() || streamed.reasoning_bytes > 0 || !streamed.usage_json.empty();
     decoded.text.clear();
-    set_late_error(streamed.error_json, decoded);
-  } else if (!is_whole) {
+    set_late_error(streamed.error_json, has_part, decoded);
+    return;
+  }
+  if (!is_whole) {
     const ExchangeRule rule = rule_of(reply.exchange);
     decoded.text.clear();
     set_outcome(decoded, rule.ending, rule.error_class, rule.message);
@@ -253,8 +259,11 @@ void decode_success(const HttpReply& reply, const Provider& provider, DecodedRep
   }
   const auto error = body->find("error");
   if (error != body->end() && !error->is_null()) {
-    set_late_error(reply.body, decoded);
-  } else if (provider.dialect == Dialect::openai) {
+    const auto choices = body->find("choices");
+    const bool has_part = choices != body->end() && choices->is_array() && !choices->empty();
+    return set_late_error(reply.body, has_part, decoded);
+  }
+  if (provider.dialect == Dialect::openai) {
     decode_openai(*body, decoded);
   } else {
     decode_anthropic(*body, decoded);
@@ -268,6 +277,10 @@ void decode_failure(const HttpReply& reply, const Provider& provider, DecodedRep
   if (error.retry_after_ms) {
     decoded.outcome.retry_after_ms =
         std::max(*error.retry_after_ms, decoded.outcome.retry_after_ms.value_or(0));
+  }
+  if (reply.status < 400) {
+    decoded.outcome.error_message +=
+        ", to " + printable_line(utf8_prefix(reply.header("location"), 200));
   }
   decoded.outcome.no_retry = reply.header("x-should-retry") == "false";
   if (decoded.outcome.error_class == "unsupported_parameter" || reply.status == 422) {

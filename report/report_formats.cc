@@ -167,7 +167,7 @@ std::string report_table(const CostReport& report) {
   const Figures& all = report.totals;
   table.add(table_cells(std::move(total), all));
   std::string text = table.text();
-  text += fmt::format("possible {} more: {} requests without an answer   unpriced {}\n",
+  text += fmt::format("possible {} more: {} requests whose cost is not known   unpriced {}\n",
                       column_usd(all.possible_pusd), with_commas(all.unknown_requests),
                       with_commas(all.unpriced_requests));
   if (all.done > 0) {

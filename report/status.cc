@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
@@ -35,6 +36,30 @@ std::optional<PublishedWait> published_wait(const std::optional<WorkerRow>& work
   return PublishedWait{wait.value("reason", std::string()), wait.value("until", std::int64_t{0})};
 }
 
+// What somebody has to do before a paused provider is asked again; empty: that alone.
+std::string remedy(const ProviderPause& pause) {
+  const auto is = [&](const char* cause) { return pause.reason.starts_with(cause); };
+  if (is("out of credit")) return "add credit at " + pause.key + ", then ";
+  if (is("its key")) return "mend the key of " + pause.key + ", restart the worker, then ";
+  if (is("it redirects"))
+    return "mend the base_url of " + pause.key + ", restart the worker, then ";
+  if (is("the model is not there") || is("it refuses a parameter")) {
+    return "mend " + pause.key + " in the config, restart the worker, then ";
+  }
+  return "";
+}
+
+// "openai paused: out of credit (asked again at 10:01 UTC)": where it is not over at once.
+std::string with_time(const BatchWait& wait, std::int64_t now_ms) {
+  constexpr std::int64_t kSoonMs = 20'000;
+  if (!wait.until_ms || *wait.until_ms < now_ms + kSoonMs) return wait.reason;
+  const bool is_pause = wait.reason.find(" paused: ") != std::string::npos;
+  const std::string at = *wait.until_ms < now_ms + 12 * 3'600'000
+                             ? clock_time(*wait.until_ms).substr(0, 5)
+                             : short_time(*wait.until_ms);
+  return fmt::format("{} ({} {} UTC)", wait.reason, is_pause ? "asked again at" : "until", at);
+}
+
 void add_rate(BatchStatus& status, StoreReader& reader, bool has_worker, std::int64_t now_ms) {
   const std::int64_t window_ms =
       std::clamp<std::int64_t>(now_ms - status.batch.created_at_ms, 1000, kRateWindowMs);
@@ -49,37 +74,56 @@ void add_rate(BatchStatus& status, StoreReader& reader, bool has_worker, std::in
 
 // What the worker said of the batch. Of one that has ended, only what outlives it: a pause.
 void add_published_wait(BatchStatus& status, const std::optional<WorkerRow>& worker,
-                        const std::vector<ProviderPause>& pauses, bool has_worker) {
+                        const std::vector<ProviderPause>& pauses, bool has_worker,
+                        std::int64_t now_ms) {
   const auto wait = published_wait(worker, status.batch.name);
   if (!wait || status.counts.ready == 0) return;
   std::string step;
   for (const ProviderPause& pause : pauses) {
     if (wait->reason.starts_with(pause.key + " paused")) {
-      step = fmt::format("docmill resume --provider {}", pause.key);
+      step = fmt::format("{}docmill resume --provider {}", remedy(pause), pause.key);
     }
   }
-  if (!has_worker && step.empty()) return;
-  status.bound_by = wait->reason;
+  // A dead worker's word stands where it names a person's task or a time that has not come.
+  if (!has_worker && step.empty() && wait->until_ms <= now_ms) return;
   status.waits.push_back({wait->reason, status.counts.ready,
                           wait->until_ms > 0 ? std::optional(wait->until_ms) : std::nullopt, step});
+  status.bound_by = with_time(status.waits.back(), now_ms);
+  // At the rate of the last minute nothing can be foretold of a batch that stands still.
+  constexpr std::int64_t kStandstillMs = 120'000;
+  if (!step.empty() || wait->until_ms > now_ms + kStandstillMs) status.eta_seconds.reset();
 }
 
-// " --max-cost 0.0123": the queue's own words on what the cap has to be, at least.
-std::string needed_cap(const std::string& held_reason) {
-  const std::size_t flag = held_reason.find(" --max-cost ");
+// " --max-cost 6.00": enough for the rest at what a document has cost so far, and a tenth more; at
+// least what the queue says that the next request needs.
+std::string needed_cap(const BatchStatus& status) {
+  const std::string& reason = status.held_reason;
+  constexpr std::string_view kFlag = " --max-cost ";
+  const std::size_t flag = reason.find(kFlag);
   if (flag == std::string::npos) return "";
-  return held_reason.substr(flag, held_reason.find(' ', flag + 12) - flag);
+  const std::size_t start = flag + kFlag.size();
+  const auto least_pusd = parse_usd(reason.substr(start, reason.find(' ', start) - start));
+  if (!least_pusd) return "";
+  double all_usd = static_cast<double>(*least_pusd) / kPusdPerUsd;
+  if (status.counts.done > 0) {
+    const double each_usd = static_cast<double>(status.money.measured_pusd) / kPusdPerUsd /
+                            static_cast<double>(status.counts.done);
+    all_usd += 1.1 * each_usd * static_cast<double>(status.counts.queued());
+  }
+  // Up to the next cent, or to the next of three digits where it is less than a dollar.
+  const double step = all_usd >= 1 ? 0.01 : 0.001;
+  return fmt::format("{}{:.{}f}", kFlag, std::ceil(all_usd / step) * step, all_usd >= 1 ? 2 : 3);
 }
 
 void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
-               const std::vector<ProviderPause>& pauses, bool has_worker) {
+               const std::vector<ProviderPause>& pauses, bool has_worker, std::int64_t now_ms) {
   const std::string& name = status.batch.name;
   if (status.state == "held") {
     const bool by_cap = status.held_reason.starts_with("its cap");
     status.bound_by = by_cap ? "its cap" : status.held_reason;
     std::string step = fmt::format("docmill retry {}", name);
     if (status.batch.held_reason) step = fmt::format("docmill resume {}", name);
-    if (by_cap) step += needed_cap(status.held_reason);
+    if (by_cap) step += needed_cap(status);
     status.waits.push_back(
         {status.held_reason, status.counts.queued() + status.counts.held, std::nullopt, step});
     return;
@@ -97,7 +141,7 @@ void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
                             "if it was cut off, the same docmill submit again"});
     return;
   }
-  add_published_wait(status, worker, pauses, has_worker);
+  add_published_wait(status, worker, pauses, has_worker, now_ms);
   if (!has_worker && status.counts.queued() > 0) {
     if (status.bound_by.empty()) status.bound_by = "no worker";
     status.waits.push_back({"no worker", status.counts.queued(), std::nullopt, "docmill work"});
@@ -235,7 +279,7 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
       status.bound_by = "the disk is full";
       status.waits.push_back({status.bound_by, status.counts.ready, std::nullopt, ""});
     }
-    add_waits(status, worker, pauses, out.worker.has_value());
+    add_waits(status, worker, pauses, out.worker.has_value(), now_ms);
     out.batches.push_back(std::move(status));
   }
   return out;

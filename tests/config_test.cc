@@ -247,6 +247,20 @@ currency = { code = "EUR", per_usd = 0.92 }
                     line(34, "currency"));
 }
 
+// Once taken for [[routes.r.chain]], and refused.
+TEST_CASE("a chain may be made of tables alone") {
+  const Config config = parse(kBase + R"(
+[models.a]
+provider = "acme"
+[models.b]
+provider = "acme"
+[routes.r]
+chain = [{ model = "a", max_latency = "1s" }, { model = "b", max_wait = "1m" }]
+)");
+  REQUIRE(config.routes.at("r").size() == 2);
+  CHECK(config.routes.at("r")[1].max_wait_ms == 60'000);
+}
+
 TEST_CASE("unknown keys name the nearest known one") {
   check_all("",
             {

@@ -231,16 +231,21 @@ TEST_CASE("reply: wrong types where the answer should be") {
 }
 
 TEST_CASE("reply: a 200 with an error is what its code says") {
-  const auto failed = [](const std::string& error, Ending ending, const char* error_class) {
-    check_failed(R"({"error":)" + error + "}", ending, error_class, "unknown");
+  const auto failed = [](const std::string& error, Ending ending, const char* error_class,
+                         const char* cost_basis = "unknown") {
+    check_failed(R"({"error":)" + error + "}", ending, error_class, cost_basis);
   };
+  // Refused before anything was worked on, as with the same status outside of a 200.
   failed(R"({"code":502,"message":"Provider returned error",)"
          R"("metadata":{"error_type":"provider_unavailable","provider_name":"x"}})",
          Ending::overloaded, "overloaded");
-  failed(R"({"code":429,"message":"slow"})", Ending::rate_limited, "rate_limited");
-  failed(R"({"code":402,"message":"Insufficient credits"})", Ending::provider_down, "out_of_money");
+  failed(R"({"code":429,"message":"slow"})", Ending::rate_limited, "rate_limited", "zero");
+  failed(R"({"code":402,"message":"Insufficient credits"})", Ending::provider_down, "out_of_money",
+         "zero");
   failed(R"({"code":400,"message":"x","metadata":{"error_type":"context_length_exceeded"}})",
-         Ending::too_long, "too_long");
+         Ending::too_long, "too_long", "zero");
+  check_failed(R"({"error":{"code":429},"choices":[{"message":{"content":"half"}}]})",
+               Ending::rate_limited, "rate_limited", "unknown");
   failed(R"({"code":504,"message":"x"})", Ending::cut, "gateway");
   failed(R"({"message":"no code"})", Ending::server_error, "server_error");
   failed(R"({"code":200,"message":"not an error's code"})", Ending::server_error, "server_error");

@@ -58,7 +58,7 @@ TEST_CASE_METHOD(ReportTest, "a report by model says who answered what, and what
         "  200 ms\n"
         "total     3       1         7        2          1         30       -          15  $0.0000"
         "  200 ms\n"
-        "possible $0.0000 more: 2 requests without an answer   unpriced 0\n"
+        "possible $0.0000 more: 2 requests whose cost is not known   unpriced 0\n"
         "a document $0.000000   fell back 25.00 % of 4 sent\n"
         "rounded here; every digit: --format csv\n");
 }

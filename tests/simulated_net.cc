@@ -1,5 +1,6 @@
 #include "tests/simulated_net.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace docmill::simulation {
@@ -44,22 +45,26 @@ std::vector<Row> waiting_rows() {
       {"429, seconds", kWait,
        [] {
          return error(429, R"("code":"rate_limit_exceeded")", {{"retry-after", "7"}});
-       }},
+       },
+       7000},
       {"429, fraction", kWait,
        [] {
          return error(429, "", {{"retry-after", "0.25"}});
-       }},
+       },
+       250},
       {"429, ms", kWait,
        [] {
          return error(429, "", {{"retry-after-ms", "1500"}});
-       }},
+       },
+       1500},
       {"429, in words", kWait,
-       [] { return error(429, R"("message":"Please try again in 1m4.296s.")"); }},
+       [] { return error(429, R"("message":"Please try again in 1m4.296s.")"); }, 64296},
       {"429, retryDelay", kWait,
        [] {
          return http(429, R"([{"error":{"status":"RESOURCE_EXHAUSTED",)"
                           R"("details":[{"retryDelay":"17s"}]}}])");
-       }},
+       },
+       17000},
       {"429, bare", kWait, [] { return http(429, "slow down"); }},
       {"429, no flex capacity", kWait,
        [] { return error(429, R"("code":"resource_unavailable")"); }},
@@ -67,7 +72,8 @@ std::vector<Row> waiting_rows() {
        [] {
          return error(402, R"("code":402,"metadata":{"reason":"in_flight_budget_exhausted"})",
                       {{"retry-after", "3"}});
-       }},
+       },
+       3000},
       {"no connection", kWait, [] { return broken(Exchange::not_sent); }},
   };
 }
@@ -81,12 +87,13 @@ std::vector<Row> free_rows() {
       {"503, seconds", kFree,
        [] {
          return http(503, "", {{"retry-after", "4"}});
-       }},
+       },
+       4000},
       {"529", kFree, [] { return error(529, R"("type":"overloaded_error")"); }},
       {"409", kFree, [] { return http(409, ""); }},
       {"424", kFree, [] { return http(424, ""); }},
       {"425", kFree, [] { return http(425, ""); }},
-      {"498", kFree, [] { return error(498, R"("code":"capacity_exceeded")"); }},
+      {"498", Kind::wait, [] { return error(498, R"("code":"capacity_exceeded")"); }},
   };
 }
 
@@ -136,38 +143,39 @@ const std::vector<Row>& passing_rows() {
 
 const std::vector<Fate>& fates() {
   static const std::vector<Fate> all = {
-      {"answers", nullptr, "", false},
+      {"answers", nullptr, "", false, 1},
       {"400, policy", [] { return error(400, R"("code":"content_filter")"); }, "content_policy",
-       false},
+       false, 1},
       {"400, risk", [] { return error(400, R"("message":"Content Exists Risk")"); },
-       "content_policy", false},
+       "content_policy", false, 1},
       {"403, flagged",
        [] { return error(403, R"("metadata":{"flagged_input":"x","reasons":["y"]})"); },
-       "content_policy", false},
+       "content_policy", false, 1},
       {"200, filtered",
        [] { return choice(R"("finish_reason":"content_filter","message":{"content":""})"); },
-       "refused", false},
+       "refused", false, 1},
       {"200, refusal",
        [] { return choice(R"("finish_reason":"stop","message":{"refusal":"I cannot"})"); },
-       "refused", false},
+       "refused", false, 1},
       {"400, context",
        [] { return error(400, R"("message":"maximum context length is 10 tokens")"); }, "too_long",
-       false},
-      {"413", [] { return http(413, ""); }, "too_long", false},
+       false, 1},
+      {"413", [] { return http(413, ""); }, "too_long", false, 1},
       {"429, never fits",
        [] {
          return error(429, R"("type":"tokens","message":"Request too large: Limit 30000, )"
                            R"(Requested 34102")");
        },
-       "too_long", false},
+       "too_long", false, 1},
       {"200, length",
        [] { return choice(R"("finish_reason":"length","message":{"content":"half"})"); },
-       "truncated", false},
-      {"500, always", [] { return error(500, ""); }, "server_error", false},
-      {"cut, always", [] { return broken(Exchange::cut); }, "cut", false},
-      {"400", [] { return error(400, R"("type":"invalid_request_error")"); }, "bad_request", true},
-      {"422", [] { return http(422, R"({"detail":"bad"})"); }, "bad_request", true},
-      {"418", [] { return http(418, "teapot"); }, "bad_request", true},
+       "truncated", false, 2},
+      {"500, always", [] { return error(500, ""); }, "server_error", false, 5},
+      {"cut, always", [] { return broken(Exchange::cut); }, "cut", false, 2},
+      {"400", [] { return error(400, R"("type":"invalid_request_error")"); }, "bad_request", true,
+       1},
+      {"422", [] { return http(422, R"({"detail":"bad"})"); }, "bad_request", true, 1},
+      {"418", [] { return http(418, "teapot"); }, "bad_request", true, 1},
   };
   return all;
 }
@@ -206,6 +214,27 @@ void Net::add(const std::string& text, const std::map<std::string, const Fate*>&
   }
 }
 
+// What costs a try leaves fewer for the fate: of five in all, and of two that may be billed.
+std::vector<std::string> Net::foretold(const std::string& text, const std::string& model) const {
+  const Script& script = scripts_.at({text, model});
+  std::vector<std::string> names;
+  int tried = 0;
+  int costly = 0;
+  for (const Row* row : script.rows) {
+    if (row->name != std::string("no connection")) names.emplace_back(row->name);
+    if (row->kind != Kind::wait) ++tried;
+    if (row->kind == Kind::costly_try) ++costly;
+  }
+  const Fate& fate = *script.fate;
+  int times = fate.tries;
+  if (fate.name == std::string("500, always")) times = 5 - tried;
+  if (fate.name == std::string("cut, always")) times = std::min(2 - costly, 5 - tried);
+  for (int i = 0; i < std::max(times, 1); ++i) {
+    names.emplace_back(fate.make == nullptr ? "answered" : fate.name);
+  }
+  return names;
+}
+
 void Net::begin_outage(const std::string& model, std::int64_t until_ms) {
   down_[model] = {&outages()[random_() % outages().size()], until_ms};
 }
@@ -216,6 +245,7 @@ HttpReply Net::reply_to(const HttpRequest& request, std::int64_t now_ms, std::in
   Script& script = scripts_.at({text, request.model});
   due_ms = now_ms + 1 + static_cast<std::int64_t>(random_() % 3000);
   const char* name = "answered";
+  std::int64_t rest_ms = 0;
   HttpReply reply;
   const auto down = down_.find(request.model);
   if (down != down_.end() && !faults_stopped_ && now_ms < down->second.until_ms) {
@@ -224,6 +254,7 @@ HttpReply Net::reply_to(const HttpRequest& request, std::int64_t now_ms, std::in
   } else if (!faults_stopped_ && script.asked < script.rows.size()) {
     const Row& row = *script.rows[script.asked++];
     name = row.name;
+    rest_ms = row.rest_ms;
     reply = row.make();
   } else if (script.fate->make != nullptr) {
     name = script.fate->name;
@@ -232,8 +263,15 @@ HttpReply Net::reply_to(const HttpRequest& request, std::int64_t now_ms, std::in
     reply = answer(request.model, text);
   }
   ++rows_seen[name];
+  for (const Rest& rest : rests_[request.model]) {
+    if (now_ms > rest.from_ms && now_ms < rest.until_ms) {
+      broken_rest = request.model + " was asked while it had asked to wait";
+    }
+  }
+  if (rest_ms > 0) rests_[request.model].push_back({due_ms, due_ms + rest_ms});
   if (reply.exchange != Exchange::not_sent && reply.exchange != Exchange::certificate) {
-    sent.push_back({request.attempt.value, request.model, text, name == std::string("answered")});
+    sent.push_back(
+        {request.attempt.value, request.model, text, name, name == std::string("answered")});
   }
   reply.received_at_ms = due_ms;
   reply.total_ms = due_ms - now_ms;

@@ -26,6 +26,7 @@ struct Row {
   const char* name;
   Kind kind;
   HttpReply (*make)();
+  std::int64_t rest_ms = 0;  // what its model is told to wait before the next request of any job
 };
 const std::vector<Row>& passing_rows();
 
@@ -35,6 +36,7 @@ struct Fate {
   HttpReply (*make)();      // null: it answers
   const char* error_class;  // with which the document fails if no other model answers
   bool ends_at_once;        // no other model is asked
+  int tries;                // how often the model is asked for it: 1, 2 (once more), 5 (max_tries)
 };
 const std::vector<Fate>& fates();  // [0] answers
 
@@ -49,6 +51,7 @@ struct Sent {
   std::int64_t attempt = 0;
   std::string model;
   std::string text;
+  const char* row = "";  // or the fate's name
   bool was_answered = false;
 };
 
@@ -65,6 +68,10 @@ class Net {
 
   std::vector<Sent> sent;
   std::map<std::string, int> rows_seen;  // by name
+  // A request that left although its model had been told to wait; empty: none did.
+  std::string broken_rest;
+  // The names of what the document meets on the model, in order, when nothing else happens.
+  std::vector<std::string> foretold(const std::string& text, const std::string& model) const;
   int dies_after_sends = -1;
 
  private:
@@ -80,6 +87,10 @@ class Net {
   std::mt19937_64 random_;
   std::map<std::pair<std::string, std::string>, Script> scripts_;  // by text and model
   std::map<std::string, Down> down_;                               // by model
+  struct Rest {
+    std::int64_t from_ms, until_ms;
+  };
+  std::map<std::string, std::vector<Rest>> rests_;  // by model
   bool faults_stopped_ = false;
 };
 

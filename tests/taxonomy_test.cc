@@ -137,7 +137,7 @@ TEST_CASE("taxonomy: a 200") {
            Row{"top-level error, without tokens", error(200, R"("message":"upstream failed")"),
                Action::retry_once, kUnknown},
            Row{"top-level error with a code", error(200, R"("code":429,"message":"slow")"),
-               Action::wait, kUnknown},
+               Action::wait, kZero},
            Row{"white space, then the end", http(200, "\n\n \n"), Action::retry_once, kUnknown},
            Row{"half of a JSON", http(200, R"({"choices":[{"mess)"), Action::retry_once, kUnknown},
            Row{"no choices", http(200, R"({"choices":[]})"), Action::retry_once, kUnknown},

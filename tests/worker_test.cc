@@ -5,17 +5,6 @@
 
 using namespace docmill;
 
-namespace {
-
-const char* const kHalfAnswer =
-    R"({"model":"small","choices":[{"finish_reason":"length","message":{"content":"half"}}],)"
-    R"("usage":{"prompt_tokens":10,"completion_tokens":5}})";
-const char* const kWholeAnswer =
-    R"({"model":"small","choices":[{"finish_reason":"stop","message":{"content":"whole"}}],)"
-    R"("usage":{"prompt_tokens":10,"completion_tokens":5}})";
-
-}  // namespace
-
 TEST_CASE_METHOD(WorkerTest, "a document is answered, and the bill is its usage times the price") {
   submit({"hello"});
   run_until_idle();
@@ -354,55 +343,6 @@ TEST_CASE_METHOD(WorkerTest, "neither probes nor lost connections use up a docum
   }
   CHECK(state("d1") == "done");
   CHECK(attempts().size() == 16);
-}
-
-// The turn in which the brake held a batch once started a whole pool of its documents.
-TEST_CASE_METHOD(WorkerTest, "a batch that is held starts nothing more in the same turn") {
-  chain = {"large"};
-  options.in_flight = 10;
-  net.latency_ms = 10;
-  net.script("large", {400});
-  submit(std::vector<std::string>(300, "text"));
-  run_until_idle();
-  CHECK(net.sent.size() == 100);
-  CHECK(batch().held_reason.has_value());
-}
-
-// A raised limit makes a shorter text the dearer one.
-TEST_CASE_METHOD(WorkerTest, "under a cap what may cost least goes, not what is shortest") {
-  chain = {"small"};
-  options.in_flight = 1;
-  models["small"].max_output_tokens = 100'000;
-  net.set_body("small", kHalfAnswer);
-  cap_pusd = 9'000;
-  submit({"tiny", std::string(700, 'x')});
-  SqliteCommit commit;
-  {
-    const auto life = start_life(commit);
-    life->worker.turn();  // "tiny" is asked, and cut off
-    net.set_body("small", kWholeAnswer);
-    for (int turn = 0; turn < 100 && !life->worker.is_finished(); ++turn) {
-      life->transport.wait(life->worker.next_wake_ms());
-      life->worker.turn();
-    }
-  }
-  CHECK(state("d2") == "done");
-  CHECK(broken_invariant() == "");
-}
-
-TEST_CASE_METHOD(WorkerTest, "what no model can take is passed over a little at a time") {
-  chain = {"small"};
-  models["small"].context_tokens = 2000;
-  models["small"].max_output_tokens = 1000;
-  options.drain = false;
-  brake = "off";
-  submit(std::vector<std::string>(1000, std::string(20'000, 'x')));
-  SqliteCommit commit;
-  const auto life = start_life(commit);
-  life->worker.turn();
-  CHECK(counts().failed == 200);
-  for (int turn = 0; turn < 10; ++turn) life->worker.turn();
-  CHECK(counts().failed == 1000);
 }
 
 // It took note of the change and did not look, when a reply came in the same turn: the batch waited

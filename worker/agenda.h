@@ -51,6 +51,7 @@ class Agenda {
   Feed* next(JobStore& jobs, int limit);
   // Its head was started, or is out of the way.
   void took(Feed& feed);
+  const std::vector<Feed>& feeds() const { return feeds_; }
 
  private:
   bool refill(Feed& feed, JobStore& jobs, int limit);

@@ -448,7 +448,7 @@ void CurlTransport::collect() {
       exchange = Exchange::bad_encoding;
     }
     std::string detail;
-    if (code != CURLE_OK) {
+    if (code != CURLE_OK && exchange != Exchange::oversize) {
       detail = transfer->error[0] != '\0' ? transfer->error.data() : curl_easy_strerror(code);
     }
     end(*transfer, exchange, std::move(detail));

@@ -86,12 +86,15 @@ constexpr std::size_t kShortestHiddenInAnswer = 16;
 // Also the beginning of a key, as in "sk-proj-abcdef*****", as far as it goes.
 void hide(const std::string& key, std::size_t shortest, std::string& text) {
   if (key.size() < shortest) return;
-  const std::string_view start = std::string_view(key).substr(0, shortest);
+  // In whatever case a gateway shows it.
+  const std::string low_key = lower_ascii(key);
+  const std::string low = lower_ascii(text);
+  const std::string_view start = std::string_view(low_key).substr(0, shortest);
   std::string clean;
   std::size_t done = 0;
-  for (std::size_t at = text.find(start); at != std::string::npos; at = text.find(start, done)) {
+  for (std::size_t at = low.find(start); at != std::string::npos; at = low.find(start, done)) {
     std::size_t same = shortest;
-    while (same < key.size() && at + same < text.size() && text[at + same] == key[same]) ++same;
+    while (same < key.size() && at + same < low.size() && low[at + same] == low_key[same]) ++same;
     clean.append(text, done, at - done).append("[key]");
     done = at + same;
   }

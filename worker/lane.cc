@@ -11,8 +11,8 @@ namespace {
 
 constexpr double kLowered = 0.8;
 constexpr double kFirst = 8;
-constexpr double kMorePerAnswer = 15;
-constexpr double kBegun = 128;  // over what a provider has by default
+constexpr double kMorePerAnswer = 1;  // twice as many after each round trip
+constexpr double kBegun = 128;        // over what a provider has by default
 constexpr std::int64_t kDoubleEveryMs = 500;
 // How long a lane rests after 429 without a word on it; twice as long each time in a row.
 constexpr std::int64_t kShortestRestMs = 1000;

@@ -42,6 +42,21 @@ bool has_heard_us(Ending ending) {
          ending != Ending::server_error && ending != Ending::overloaded;
 }
 
+// For people, the cause before the provider's own words.
+std::string pause_reason(const Outcome& outcome) {
+  static const std::map<std::string, const char*> kCauses = {
+      {"out_of_money", "out of credit"},
+      {"bad_key", "its key is refused"},
+      {"account", "its account is not in order"},
+      {"redirect", "it redirects, which is not followed with a key"},
+      {"not_found", "the model is not there"},
+      {"forbidden", "the key may not use it"},
+      {"unsupported_parameter", "it refuses a parameter"}};
+  const auto cause = kCauses.find(outcome.error_class);
+  if (cause == kCauses.end()) return outcome.error_message;
+  return fmt::format("{} ({})", cause->second, outcome.error_message);
+}
+
 std::string origin_of(const std::string& base_url) {
   const std::size_t host = base_url.find("://");
   if (host == std::string::npos) return base_url;
@@ -321,9 +336,9 @@ void Worker::end_pauses(const Flight& flight, const Outcome& outcome, const Sett
   const Model& model = flight.lane->model();
   Limits& shared = provider_limits_.at(model.provider);
   if (settled.decision.pauses == Pauses::provider) {
-    pause(shared, model.provider, outcome.error_message);
+    pause(shared, model.provider, pause_reason(outcome));
   } else if (settled.decision.pauses == Pauses::model) {
-    pause(flight.lane->own_limits(), model.key, outcome.error_message);
+    pause(flight.lane->own_limits(), model.key, pause_reason(outcome));
   }
   for (Limits* limits : {&shared, &flight.lane->own_limits()}) {
     if (!limits->pause || !limits->pause->is_probing) continue;

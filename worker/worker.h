@@ -83,7 +83,6 @@ class Worker {
   struct Wait {
     std::string reason;
     std::int64_t until_ms = 0;
-    int batches = 0;
   };
   struct Blocked {
     std::string reason;
@@ -110,6 +109,8 @@ class Worker {
   void note_end(BatchId batch, const BatchSpec& spec, const std::string& error_class);
   bool has_room_to_write(std::int64_t now_ms);
   void wait_for_disk(std::int64_t wanted_bytes);
+  void note_full_pool();
+  bool crowds_out(const Provider& provider) const;
   void start_due_jobs();
   Start start_head(Feed& feed);
   std::optional<Refusal> refusal_at(const Feed& feed, const Link& link, bool is_last);

@@ -36,14 +36,16 @@ std::string vendor_of(const std::string& model) {
 }  // namespace
 
 void Worker::start_due_jobs() {
-  waits_.clear();
   has_more_ = false;
   connecting_ = nullptr;
   capped_.clear();
   busy_.clear();
   behind_now_.clear();
   next_start_ms_ = next_unaided_start_ms_ = kNeverMs;
-  if (stop_deadline_ms_) return;
+  if (stop_deadline_ms_) return waits_.clear();
+  const bool has_slot = static_cast<int>(flights_.size()) < in_flight_limit_;
+  // Without one nothing is looked at anew, and what kept a batch from starting is still true.
+  if (has_slot) waits_.clear();
   const std::int64_t wanted_bytes = options_.disk_reserve_bytes.value_or(
       std::min(kDiskReserveBytes, db_.disk_bytes() / kDiskReserveShare));
   if (db_.free_disk_bytes() < wanted_bytes) return wait_for_disk(wanted_bytes);
@@ -67,6 +69,7 @@ void Worker::start_due_jobs() {
     if (start != Start::blocked) agenda_.took(*feed);
     if (start == Start::skipped) ++skipped;
   }
+  note_full_pool();
   for (const BatchId batch : queue_.finish_ended()) {
     log_info("batch={} finished", queue_.jobs().batch(batch).name);
     must_look_ = true;
@@ -75,6 +78,39 @@ void Worker::start_due_jobs() {
     next_start_ms_ = std::min(next_start_ms_, *due_ms);
     next_unaided_start_ms_ = std::min(next_unaided_start_ms_, *due_ms);
   }
+}
+
+// Whoever waits and is not told otherwise waits for a slot of the pool.
+void Worker::note_full_pool() {
+  if (static_cast<int>(flights_.size()) < in_flight_limit_) return;
+  std::map<std::string, int> flying;
+  for (const auto& [attempt, flight] : flights_) ++flying[flight.provider->name];
+  const auto most =
+      std::max_element(flying.begin(), flying.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  const std::string reason = fmt::format("slots: all {} in flight, {} of them at {}",
+                                         flights_.size(), most->second, most->first);
+  for (const AgendaBatch& batch : agenda_.batches()) {
+    if (!batch.row.may_start()) continue;
+    Wait& wait = waits_[batch.row.name];
+    if (wait.reason.empty() || wait.reason.starts_with("slots: ")) wait = {reason, 0};
+  }
+}
+
+// A provider that takes long, or never answers, does not get the whole pool while documents wait
+// that go to another one.
+bool Worker::crowds_out(const Provider& provider) const {
+  const int flying = provider_limits_.at(provider.name).flying();
+  if (flying < in_flight_limit_ - in_flight_limit_ / 4) return false;
+  for (const Feed& feed : agenda_.feeds()) {
+    if (feed.next >= feed.jobs.size()) continue;
+    const Chain& chain = feed.batch->spec->routes[static_cast<std::size_t>(feed.route)].chain;
+    const auto lane = lanes_.find(chain[static_cast<std::size_t>(feed.position)].model);
+    if (lane == lanes_.end() || lane->second->model().provider == provider.name) continue;
+    const Limits& other = lane->second->provider_limits();
+    if (!other.pause && other.flying() < in_flight_limit_ / 4) return true;
+  }
+  return false;
 }
 
 // What is in flight still needs room for its answers. Looked at again each second.
@@ -102,6 +138,10 @@ std::optional<Refusal> Worker::refusal_at(const Feed& feed, const Link& link, bo
   }
   const std::int64_t now_ms = clock_.now_ms();
   std::optional<Refusal> refusal = lane->second->refusal(now_ms);
+  if (!refusal && crowds_out(provider)) {
+    refusal = Refusal{fmt::format("its share of the slots: {} has three quarters", provider.name),
+                      0, false, false};
+  }
   const bool is_first_away = lane->second->provider_limits().flying() > 0;
   if (!refusal && is_first_away && !transport_.has_connected(provider)) {
     connecting_ = &provider;

@@ -184,7 +184,7 @@ TEST_CASE_METHOD(KeyTest, "a wrong key pauses its provider, fails no document an
   const Ran first = docmill("work --drain");
   CHECK(first.code == 4);
   CHECK(wall_ms() - start_ms < 5000);
-  CHECK(first.err.find("sim is paused: HTTP 401") != std::string::npos);
+  CHECK(first.err.find("sim is paused: its key is refused (HTTP 401") != std::string::npos);
   CHECK(sent_count() <= 16);  // what was in flight when the first reply came
 
   // Another life asks with one document, not with all of them, and does not forget why.
@@ -194,7 +194,7 @@ TEST_CASE_METHOD(KeyTest, "a wrong key pauses its provider, fails no document an
   const nlohmann::json paused = status("b");
   CHECK(paused.at("jobs").at("queued") == 200);
   CHECK(paused.at("jobs").at("failed") == 0);
-  CHECK(paused.dump().find("sim paused: HTTP 401") != std::string::npos);
+  CHECK(paused.dump().find("sim paused: its key is refused (HTTP 401") != std::string::npos);
   CHECK(paused.dump().find("docmill resume --provider sim") != std::string::npos);
 
   env["SIM_KEY"] = kKey;
