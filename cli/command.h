@@ -40,6 +40,8 @@ Action add_resume(CLI::App& app, const Global& global);
 Action add_cancel(CLI::App& app, const Global& global);
 Action add_settle(CLI::App& app, const Global& global);
 Action add_check(CLI::App& app, const Global& global);
+Action add_backup(CLI::App& app, const Global& global);
+Action add_prune(CLI::App& app, const Global& global);
 Action add_simulate(CLI::App& app, const Global& global);
 
 inline constexpr int kExitDone = 0;

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "store/database.h"
 
 namespace docmill {
 namespace {
@@ -25,12 +26,12 @@ constexpr struct {
   const char* name;
   Add add;
 } kCommands[] = {
-    {"init", add_init},         {"submit", add_submit}, {"run", add_run},
-    {"work", add_work},         {"wait", add_wait},     {"status", add_status},
-    {"results", add_results},   {"report", add_report}, {"retry", add_retry},
-    {"explain", add_explain},   {"pause", add_pause},   {"resume", add_resume},
-    {"cancel", add_cancel},     {"settle", add_settle}, {"check", add_check},
-    {"simulate", add_simulate},
+    {"init", add_init},       {"submit", add_submit}, {"run", add_run},
+    {"work", add_work},       {"wait", add_wait},     {"status", add_status},
+    {"results", add_results}, {"report", add_report}, {"retry", add_retry},
+    {"explain", add_explain}, {"pause", add_pause},   {"resume", add_resume},
+    {"cancel", add_cancel},   {"settle", add_settle}, {"check", add_check},
+    {"backup", add_backup},   {"prune", add_prune},   {"simulate", add_simulate},
 };
 
 std::string version() {
@@ -122,7 +123,8 @@ int main(int argc, char** argv) {
   } catch (const WorldError& error) {
     return fail(kExitWorld, error.what());
   } catch (const SQLite::Exception& error) {
-    return fail(kExitWorld, fmt::format("the store: {}", error.what()));
+    const std::string damage = damage_met(error);
+    return fail(kExitWorld, damage.empty() ? fmt::format("the store: {}", error.what()) : damage);
   } catch (const std::exception& error) {
     return fail(kExitWorld, error.what());
   }

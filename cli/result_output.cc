@@ -89,13 +89,35 @@ std::int64_t put_files(const Global& global, StoreReader& reader, const Batch& b
   return unfinished;
 }
 
+// Who may only read the store still gets the results.
+void note_export(const Global& global, const OpenedReader& opened, BatchId batch) {
+  try {
+    SqliteCommit commit;
+    Database db(opened.store, Access::read_write, commit);
+    JobQueue(db, opened.clock, opened.config.worker.policy).note_export_in_transaction(batch);
+  } catch (const WorldError& error) {
+    say(global, fmt::format("the export was not noted: {}", error.what()));
+  }
+}
+
 }  // namespace
 
-std::int64_t put_results(const Global& global, StoreReader& reader, const Batch& batch,
+std::int64_t put_results(const Global& global, OpenedReader& opened, const Batch& batch,
                          const ResultFlags& flags) {
   const bool is_json = parse_batch_spec(batch.spec).kind == TaskKind::extract;
-  return flags.folder ? put_files(global, reader, batch, flags, is_json)
-                      : put_lines(reader, batch, flags, is_json);
+  const std::int64_t unfinished = flags.folder
+                                      ? put_files(global, opened.reader, batch, flags, is_json)
+                                      : put_lines(opened.reader, batch, flags, is_json);
+  if (batch.pruned_at_ms) {
+    say(global, fmt::format("the results of {} were pruned on {}", batch.name,
+                            iso_day(*batch.pruned_at_ms)));
+  }
+  const bool is_taken = flags.folder || flags.file || !is_terminal(STDOUT_FILENO);
+  const bool is_all = flags.id.empty() && !flags.only_failed && unfinished == 0;
+  if (is_taken && is_all && batch.finished_at_ms && !batch.exported_at_ms) {
+    note_export(global, opened, batch.id);
+  }
+  return unfinished;
 }
 
 }  // namespace docmill

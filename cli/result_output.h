@@ -17,8 +17,9 @@ struct ResultFlags {
   bool force = false;
 };
 
-// How many documents of the batch have not ended.
-std::int64_t put_results(const Global& global, StoreReader& reader, const Batch& batch,
+// How many documents of the batch have not ended. When all have, and all were handed out into a
+// file, a folder or a pipe, the store notes that; `prune` asks for it.
+std::int64_t put_results(const Global& global, OpenedReader& opened, const Batch& batch,
                          const ResultFlags& flags);
 
 }  // namespace docmill

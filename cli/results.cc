@@ -28,7 +28,7 @@ Action add_results(CLI::App& app, const Global& global) {
     if (flags.file && flags.folder) throw UsageError("-o and --out are two places; give one");
     const auto opened = open_reader(global);
     const Batch found = batch_named(opened->reader, batch);
-    const std::int64_t unfinished = put_results(global, opened->reader, found, flags);
+    const std::int64_t unfinished = put_results(global, *opened, found, flags);
     if (unfinished == 0) return kExitDone;
     say(global, fmt::format("{} documents of {} have not ended yet", unfinished, found.name));
     return kExitSomeFailed;

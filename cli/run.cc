@@ -51,7 +51,7 @@ int run(const Global& global, const RunFlags& flags) {
   }
   OpenedReader opened(store);
   const Batch batch = batch_named(opened.reader, submission.batch);
-  put_results(global, opened.reader, batch, flags.results);
+  put_results(global, opened, batch, flags.results);
   if (*code == kExitInterrupted) {
     say(global, fmt::format("interrupted; nothing is lost. Go on with: docmill work --drain "
                             "--batch {}",

@@ -103,7 +103,9 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
   notify_service("READY=1");
   WorkerLife life;
   int stops = 0;
+  Watchdog watchdog;
   worker.run([&] {
+    watchdog.feed(clock.now_ms());
     nudges.drain();
     obey(global, signals, worker, life, stops);
     on_wait(reader);

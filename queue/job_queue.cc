@@ -13,6 +13,7 @@ namespace {
 
 // How many due jobs one turn brings back; the rest come in the next.
 constexpr int kPromotedAtOnce = 1000;
+constexpr int kPrunedAtOnce = 500;
 
 bool ends_job(Move move) {
   return move == Move::done || move == Move::fail || move == Move::cancel;
@@ -297,6 +298,24 @@ void JobQueue::resume_in_transaction(BatchId batch, std::optional<std::int64_t> 
   jobs_.set_paused(batch, std::nullopt);
   jobs_.set_held(batch, std::nullopt);
   if (new_cap_pusd) jobs_.set_cap(batch, new_cap_pusd);
+  transaction.commit();
+}
+
+Pruned JobQueue::prune_in_transaction(BatchId batch, JobId after) {
+  Transaction transaction(db_);
+  Pruned pruned;
+  if (jobs_.batch(batch).finished_at_ms) {
+    pruned = jobs_.prune(batch, after, kPrunedAtOnce);
+    if (!pruned.last) jobs_.set_pruned(batch, clock_.now_ms());
+  }
+  transaction.commit();
+  return pruned;
+}
+
+void JobQueue::note_export_in_transaction(BatchId batch) {
+  Transaction transaction(db_);
+  // It may have been opened again while its results were written.
+  if (jobs_.batch(batch).finished_at_ms) jobs_.set_exported(batch, clock_.now_ms());
   transaction.commit();
 }
 

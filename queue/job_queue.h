@@ -126,6 +126,11 @@ class JobQueue {
   void resume_in_transaction(BatchId batch, std::optional<std::int64_t> new_cap_pusd);
   int retry_in_transaction(BatchId batch, const std::string& item_key,
                            const std::string& error_class, std::optional<int> route);
+  // Drops texts and results of the next few hundred jobs of a batch that has ended. `last` is where
+  // to go on; nothing when all are done, or when the batch is open again.
+  Pruned prune_in_transaction(BatchId batch, JobId after);
+  // The results of an ended batch were handed out, all of them.
+  void note_export_in_transaction(BatchId batch);
 
   JobStore& jobs() { return jobs_; }
   Ledger& ledger() { return ledger_; }

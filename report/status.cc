@@ -130,8 +130,9 @@ void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
   }
   if (status.state == "paused") {
     status.bound_by = "paused";
-    status.waits.push_back(
-        {"paused", status.counts.queued(), std::nullopt, fmt::format("docmill resume {}", name)});
+    if (!status.batch.paused_reason.empty()) status.bound_by += ": " + status.batch.paused_reason;
+    status.waits.push_back({status.bound_by, status.counts.queued(), std::nullopt,
+                            fmt::format("docmill resume {}", name)});
     return;
   }
   if (status.state != "running" && status.state != "submitting") return;
@@ -147,6 +148,7 @@ void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
     status.waits.push_back({"no worker", status.counts.queued(), std::nullopt, "docmill work"});
     return;
   }
+  if (status.bound_by.starts_with("the write lock")) return;
   if (status.bound_by.starts_with("the disk")) {
     status.waits.back().next_step = "make room on the store's disk; the work goes on by itself";
   }
@@ -258,6 +260,7 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
   out.worker = running_worker(store);
   const std::optional<WorkerRow> worker = reader.last_worker();
   const std::vector<ProviderPause> pauses = reader.pauses();
+  const std::optional<int> stuck = stuck_writer(store);
   std::error_code error;
   const bool is_full = std::filesystem::space(store, error).available < kFullDiskBytes && !error;
   for (Batch& batch : reader.batches()) {
@@ -274,7 +277,12 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
     if (status.counts.waiting > 0) status.next_retry_ms = reader.next_retry_ms(batch.id);
     status.batch = std::move(batch);
     add_rate(status, reader, out.worker.has_value(), now_ms);
-    if (is_full && status.state == "running") {
+    if (stuck && status.state == "running") {
+      status.bound_by = fmt::format("the write lock, held by pid {}", *stuck);
+      status.waits.push_back(
+          {status.bound_by, status.counts.queued(), std::nullopt,
+           fmt::format("look at pid {}: stopped, or on a disk that hangs", *stuck)});
+    } else if (is_full && status.state == "running") {
       // The worker cannot write it down.
       status.bound_by = "the disk is full";
       status.waits.push_back({status.bound_by, status.counts.ready, std::nullopt, ""});

@@ -138,6 +138,20 @@ std::int64_t Database::wal_bytes() const {
   return stat((file_.string() + "-wal").c_str(), &info) == 0 ? std::int64_t{info.st_size} : 0;
 }
 
+bool Database::take_room(std::int64_t bytes) {
+  struct stat info {};
+  const bool is_gone = wal_.is_open() && (fstat(wal_.get(), &info) != 0 || info.st_nlink == 0);
+  if (!wal_.is_open() || is_gone) {
+    wal_ = Fd(open((file_.string() + "-wal").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    if (!wal_.is_open() || fstat(wal_.get(), &info) != 0) return free_disk_bytes() >= bytes;
+  }
+  constexpr std::int64_t kBlockBytes = 512;  // of st_blocks, on every file system
+  if (info.st_blocks * kBlockBytes >= info.st_size + bytes) return true;
+  if (fallocate(wal_.get(), FALLOC_FL_KEEP_SIZE, info.st_size, bytes) == 0) return true;
+  if (errno == ENOSPC || errno == EDQUOT) return false;
+  return free_disk_bytes() >= bytes;  // a file system that cannot
+}
+
 std::int64_t Database::free_disk_bytes() const {
   const struct statvfs info = disk_of(file_);
   return static_cast<std::int64_t>(info.f_bavail) * static_cast<std::int64_t>(info.f_frsize);
@@ -146,6 +160,22 @@ std::int64_t Database::free_disk_bytes() const {
 std::int64_t Database::disk_bytes() const {
   const struct statvfs info = disk_of(file_);
   return static_cast<std::int64_t>(info.f_blocks) * static_cast<std::int64_t>(info.f_frsize);
+}
+
+std::string Database::damage() {
+  SQLite::Statement check(connection_, "PRAGMA quick_check(1)");
+  CHECK(check.executeStep());
+  const std::string found = check.getColumn(0).getString();
+  return found == "ok" ? "" : found;
+}
+
+std::int64_t Database::shrink(int pages) {
+  SQLite::Statement shrink(connection_, fmt::format("PRAGMA incremental_vacuum({})", pages));
+  while (shrink.executeStep()) {
+  }
+  SQLite::Statement left(connection_, "PRAGMA freelist_count");
+  CHECK(left.executeStep());
+  return left.getColumn(0).getInt64();
 }
 
 int Database::note_wal(void* self, sqlite3*, const char*, int pages) {
@@ -181,6 +211,20 @@ void Database::checkpoint(int mode) {
   const int result = sqlite3_wal_checkpoint_v2(handle, nullptr, mode, nullptr, nullptr);
   const bool is_later = result == SQLITE_BUSY || result == SQLITE_LOCKED || result == SQLITE_FULL;
   if (result != SQLITE_OK && !is_later) throw SQLite::Exception(handle, result);
+}
+
+std::string damaged_store(const fs::path& file, const std::string& damage) {
+  return fmt::format(
+      "{}: the store is damaged, and nothing was changed: {}\n  Restore a backup (docmill backup "
+      "makes them), or save what can be read with sqlite3's .recover: docs/operations.md, \"A "
+      "damaged store\"",
+      file.string(), damage);
+}
+
+std::string damage_met(const SQLite::Exception& error) {
+  const int code = error.getErrorCode();
+  if (code != SQLITE_CORRUPT && code != SQLITE_NOTADB) return "";
+  return damaged_store("the store", error.what());
 }
 
 Transaction::Transaction(Database& db) : db_(db) {

@@ -60,7 +60,15 @@ class Database {
   std::int64_t data_version();
   std::int64_t wal_bytes() const;
   std::int64_t free_disk_bytes() const;
+  // Takes the room for so much more in the WAL, so that a commit of that size cannot fail for want
+  // of it: a quota does not show in what is free. False: the disk has none.
+  bool take_room(std::int64_t bytes);
   std::int64_t disk_bytes() const;
+
+  // Empty, or what is damaged. Reads the whole file.
+  std::string damage();
+  // Gives at most so many unused pages back to the disk; how many are left. In a transaction.
+  std::int64_t shrink(int pages);
 
   // Moves the WAL into the file when it is large; the caller holds the write lock. Never waits for
   // readers. Without room for it the WAL stays as it is, and nothing is lost. Throws what else
@@ -81,6 +89,7 @@ class Database {
   SQLite::Database connection_;
   std::unique_ptr<WriteLock> write_lock_;
   std::unique_ptr<SQLite::Statement> data_version_;
+  Fd wal_;  // for take_room(); SQLite puts no locks on that file
   // What the WAL held after our last commit. Its file is no measure: it keeps its greatest length
   // when the WAL starts again from its head.
   std::int64_t wal_content_bytes_ = 0;
@@ -108,6 +117,17 @@ class Transaction {
   Database& db_;
   bool open_ = false;
 };
+
+// What to do about a store that is damaged, for people.
+std::string damaged_store(const std::filesystem::path& file, const std::string& damage);
+// The same words when SQLite has just met the damage; empty: the error is another.
+std::string damage_met(const SQLite::Exception& error);
+
+// A copy of a store that may be at work, as it was at one moment. On disk when it returns, whole or
+// not at all. Writers are not kept from anything; unfinished batches are paused in the copy, since
+// what was sent after it was made is not in it. Throws UsageError when `to` exists.
+void back_up(const std::filesystem::path& store, const std::filesystem::path& to,
+             std::int64_t now_ms);
 
 // Makes the store if it is missing and brings an older one to this program's schema, under the
 // worker's lock. What a command that writes calls first.

@@ -9,7 +9,8 @@
 // order to know.
 #define BATCH_COLUMNS                                                                          \
   "id, name, task, tenant, spec, cap_pusd, spent_pusd, reserved_pusd, created_at, sealed_at, " \
-  "paused_at, held_reason, cancelled_at, cut_at, finished_at"
+  "paused_at, held_reason, cancelled_at, cut_at, finished_at, coalesce(paused_reason, ''), "   \
+  "exported_at, pruned_at"
 #define JOB_COLUMNS                                                                         \
   "id, batch_id, input_id, text_bytes, priority, route, position, tries, unsure, crashes, " \
   "requests, requests_before, created_at, raised_output_tokens"
@@ -34,6 +35,9 @@ Batch read_batch(Cursor& row) {
   batch.cancelled_at_ms = row.maybe_integer(12);
   batch.cut_at_ms = row.maybe_integer(13);
   batch.finished_at_ms = row.maybe_integer(14);
+  batch.paused_reason = row.text(15);
+  batch.exported_at_ms = row.maybe_integer(16);
+  batch.pruned_at_ms = row.maybe_integer(17);
   return batch;
 }
 
@@ -68,12 +72,13 @@ JobStore::JobStore(Database& db)
       open_batches_(db,
                     "SELECT " BATCH_COLUMNS " FROM batch WHERE finished_at IS NULL ORDER BY id"),
       seal_(db, "UPDATE batch SET sealed_at = ?2 WHERE id = ?1"),
-      set_paused_(db, "UPDATE batch SET paused_at = ?2 WHERE id = ?1"),
+      set_paused_(db, "UPDATE batch SET paused_at = ?2, paused_reason = NULL WHERE id = ?1"),
       set_held_(db, "UPDATE batch SET held_reason = ?2 WHERE id = ?1"),
       set_cap_(db, "UPDATE batch SET cap_pusd = ?2 WHERE id = ?1"),
       set_cancelled_(db, "UPDATE batch SET cancelled_at = ?2, cut_at = ?3 WHERE id = ?1"),
       reopen_(db, R"sql(
-        UPDATE batch SET finished_at = NULL, held_reason = NULL, cancelled_at = NULL, cut_at = NULL
+        UPDATE batch SET finished_at = NULL, held_reason = NULL, cancelled_at = NULL, cut_at = NULL,
+               exported_at = NULL
         WHERE id = ?1)sql"),
       add_money_(db, R"sql(
         UPDATE batch SET spent_pusd = spent_pusd + ?2, reserved_pusd = reserved_pusd + ?3
@@ -113,7 +118,8 @@ JobStore::JobStore(Database& db)
                position = iif(state = 'cancelled', 0, position),
                tries = iif(state = 'cancelled', 0, tries),
                unsure = iif(state = 'cancelled', 0, unsure),
-               finished_at = iif(state = 'cancelled', NULL, finished_at)
+               finished_at = iif(state = 'cancelled', NULL, finished_at),
+               input_id = coalesce(input_id, ?2)
         WHERE id = ?1)sql"),
       ready_(db, "SELECT " JOB_COLUMNS R"sql( FROM job
         WHERE batch_id = ?1 AND route = ?2 AND position = ?3 AND state = 'ready'
@@ -174,7 +180,17 @@ JobStore::JobStore(Database& db)
       pass_over_(db, R"sql(
         UPDATE job SET state = ?2, position = ?3, tries = 0, unsure = 0, error_class = ?4,
                error_message = ?5, finished_at = ?6
-        WHERE id = ?1 AND state = 'ready')sql") {}
+        WHERE id = ?1 AND state = 'ready')sql"),
+      set_exported_(db, "UPDATE batch SET exported_at = ?2 WHERE id = ?1"),
+      set_pruned_(db, "UPDATE batch SET pruned_at = ?2 WHERE id = ?1"),
+      prunable_(db, R"sql(
+        SELECT id, input_id FROM job WHERE +batch_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3)sql"),
+      drop_output_(db, "DELETE FROM job_output WHERE job_id = ?1"),
+      drop_extra_(db, "DELETE FROM job_extra WHERE job_id = ?1"),
+      drop_text_(db, "UPDATE job SET input_id = NULL WHERE id = ?1 AND finished_at IS NOT NULL"),
+      drop_input_(db, R"sql(
+        DELETE FROM job_input WHERE id = ?1 AND NOT EXISTS (
+          SELECT 1 FROM job INDEXED BY job_by_input WHERE input_id = ?1))sql") {}
 
 BatchId JobStore::insert_batch(const Batch& b) {
   insert_batch_.change(b.name, b.task, b.tenant, b.spec, b.cap_pusd, b.created_at_ms);
@@ -247,7 +263,7 @@ Added JobStore::add(BatchId batch, const NewJob& job, std::int64_t now_ms) {
     }
   }
   if (same) {  // the document went back to what it was
-    revive_.change(*same);
+    revive_.change(*same, intern_input(job));
     supersede(batch, job.item_key, *same, now_ms);
     return Added::changed;
   }
@@ -410,6 +426,29 @@ std::vector<ProviderPause> JobStore::pauses() {
 bool JobStore::pass_over(JobId job, const JobChange& c) {
   return pass_over_.change(job, c.state, c.position, c.error_class, c.error_message,
                            c.finished_at_ms) == 1;
+}
+
+void JobStore::set_exported(BatchId id, std::int64_t at_ms) {
+  set_exported_.change(id, at_ms);
+}
+
+void JobStore::set_pruned(BatchId id, std::int64_t at_ms) {
+  set_pruned_.change(id, at_ms);
+}
+
+Pruned JobStore::prune(BatchId batch, JobId after, int limit) {
+  std::vector<std::pair<JobId, std::optional<std::int64_t>>> jobs;
+  for (Cursor row = prunable_.run(batch, after, limit); row.next();) {
+    jobs.emplace_back(JobId{row.integer(0)}, row.maybe_integer(1));
+  }
+  for (const auto& [job, input] : jobs) {
+    drop_output_.change(job);
+    drop_extra_.change(job);
+    if (input && drop_text_.change(job) == 1) drop_input_.change(*input);
+  }
+  Pruned pruned{static_cast<int>(jobs.size()), std::nullopt};
+  if (!jobs.empty()) pruned.last = jobs.back().first;
+  return pruned;
 }
 
 bool JobStore::resume_provider(const std::string& provider) {

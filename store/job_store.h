@@ -27,10 +27,13 @@ struct Batch {
   std::int64_t created_at_ms = 0;
   std::optional<std::int64_t> sealed_at_ms;
   std::optional<std::int64_t> paused_at_ms;
+  std::string paused_reason;  // empty: a person paused it
   std::optional<std::string> held_reason;
   std::optional<std::int64_t> cancelled_at_ms;
   std::optional<std::int64_t> cut_at_ms;
   std::optional<std::int64_t> finished_at_ms;
+  std::optional<std::int64_t> exported_at_ms;  // all of its results were handed out
+  std::optional<std::int64_t> pruned_at_ms;    // its texts and results were dropped
 
   bool may_start() const {
     return !paused_at_ms && !held_reason && !cancelled_at_ms && !finished_at_ms;
@@ -93,6 +96,12 @@ struct ProviderPause {
 
 enum class Added { fresh, unchanged, changed };
 
+// What one step of pruning dropped, and where the next goes on. `last` absent: nothing was left.
+struct Pruned {
+  int jobs = 0;
+  std::optional<JobId> last;
+};
+
 class JobStore {
  public:
   explicit JobStore(Database& db);
@@ -125,6 +134,12 @@ class JobStore {
   // When the first waiting job of a batch that may start is due. `only_batch` empty: of any.
   std::optional<std::int64_t> next_due(const std::string& only_batch);
   bool has_waiting(BatchId batch);
+  // All results of the batch were handed out.
+  void set_exported(BatchId id, std::int64_t at_ms);
+  void set_pruned(BatchId id, std::int64_t at_ms);
+  // Drops the result, and the text that no other job needs, of at most `limit` jobs of the batch
+  // with ids above `after`. The jobs' rows stay.
+  Pruned prune(BatchId batch, JobId after, int limit);
   // No run_at lies further ahead than `latest_ms`, whatever the clock said when it was written.
   void clamp_due(std::int64_t latest_ms);
   // False when the job is no longer ready.
@@ -172,6 +187,8 @@ class JobStore {
       leave_running_, running_, count_crash_, hold_crashed_, input_, put_output_;
   Statement cancel_jobs_, retry_, set_spec_, is_superseded_, pause_provider_, resume_provider_,
       pauses_, pass_over_;
+  Statement set_exported_, set_pruned_, prunable_, drop_output_, drop_extra_, drop_text_,
+      drop_input_;
 };
 
 }  // namespace docmill

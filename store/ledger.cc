@@ -58,6 +58,7 @@ Ledger::Ledger(Database& db)
       end_worker_(db, R"sql(
         UPDATE worker SET ended_at = ?2, seen_at = ?2, end_reason = 'clean'
         WHERE id = ?1)sql"),
+      left_open_(db, "SELECT EXISTS (SELECT 1 FROM worker WHERE ended_at IS NULL)"),
       dead_workers_(db, R"sql(
         UPDATE worker SET ended_at = ?1, end_reason = 'crash', waits = ''
         WHERE ended_at IS NULL)sql"),
@@ -185,6 +186,12 @@ void Ledger::publish_worker(WorkerId id, std::int64_t answers, const std::string
 
 void Ledger::end_worker(WorkerId id, std::int64_t now_ms) {
   CHECK(end_worker_.change(id, now_ms) == 1);
+}
+
+bool Ledger::was_left_open() {
+  Cursor row = left_open_.run();
+  CHECK(row.next());
+  return row.integer(0) != 0;
 }
 
 int Ledger::end_dead_workers(std::int64_t now_ms) {

@@ -123,6 +123,8 @@ class Ledger {
   void publish_worker(WorkerId id, std::int64_t answers, const std::string& waits,
                       std::int64_t now_ms);
   void end_worker(WorkerId id, std::int64_t now_ms);
+  // The last worker did not end in order.
+  bool was_left_open();
   // Closes the rows of workers that died. How many lives in a row ended without a settled answer.
   int end_dead_workers(std::int64_t now_ms);
 
@@ -144,6 +146,7 @@ class Ledger {
   Statement start_worker_;
   Statement publish_worker_;
   Statement end_worker_;
+  Statement left_open_;
   Statement dead_workers_;
   Statement last_lives_;
   Statement recent_;

@@ -88,6 +88,7 @@ void migrate(SQLite::Database& connection, const fs::path& file) {
   const Identity identity = read_identity(connection, file);
   const auto target = static_cast<std::int64_t>(migration_texts().size());
   if (identity.version == target) return;
+  if (identity.version > 0) keep_before_migration(connection, file, identity.version);
   if (identity.version == 0) {
     // These have to come before the first table and cannot be set in a transaction.
     connection.exec("PRAGMA page_size = 8192");

@@ -27,4 +27,8 @@ bool is_current(const std::filesystem::path& file);
 // write lock. A file without tables becomes a store.
 void migrate(SQLite::Database& connection, const std::filesystem::path& file);
 
+// Puts a copy beside the store, as <store>.schema-N, on disk when it returns.
+void keep_before_migration(SQLite::Database& from, const std::filesystem::path& file,
+                           std::int64_t version);
+
 }  // namespace docmill

@@ -185,6 +185,21 @@ std::int64_t WorkerLock::suspect_left_behind() const {
   return record && record->boot == boot_id() ? record->suspect : 0;
 }
 
+std::optional<int> stuck_writer(const fs::path& store) {
+  const Fd fd(open((store.string() + ".write").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd.is_open()) return std::nullopt;
+  constexpr int kLooks = 6;
+  constexpr int kPauseMs = 60;
+  for (int look = 0; look < kLooks; ++look) {
+    if (flock(fd.get(), LOCK_SH | LOCK_NB) == 0) return std::nullopt;
+    poll(nullptr, 0, kPauseMs);
+  }
+  const std::string content = read_at_most(fd.get(), 12);
+  int pid = 0;
+  std::from_chars(content.data(), content.data() + content.size(), pid);
+  return pid > 0 ? std::optional(pid) : std::nullopt;
+}
+
 std::optional<WorkerSeen> running_worker(const fs::path& store) {
   const Fd fd(open((store.string() + ".worker").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd.is_open()) return std::nullopt;

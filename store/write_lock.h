@@ -65,6 +65,10 @@ struct WorkerSeen {
   std::int64_t since_ms = 0;
 };
 
+// Who holds the write lock when it stays held for a third of a second: nobody does in order. A
+// writer that was stopped, or hangs on its disk.
+std::optional<int> stuck_writer(const std::filesystem::path& store);
+
 // The worker that holds the store now, or nothing. Takes no lock that anybody could wait for.
 std::optional<WorkerSeen> running_worker(const std::filesystem::path& store);
 

@@ -45,6 +45,17 @@ Signals::Seen Signals::take() {
   return seen;
 }
 
+Watchdog::Watchdog() {
+  const char* text = std::getenv("WATCHDOG_USEC");
+  if (text != nullptr) every_ms_ = std::strtoll(text, nullptr, 10) / 1000 / 3;
+}
+
+void Watchdog::feed(std::int64_t now_ms) {
+  if (every_ms_ <= 0 || now_ms < next_ms_) return;
+  next_ms_ = now_ms + every_ms_;
+  notify_service("WATCHDOG=1");
+}
+
 void notify_service(std::string_view lines) {
   const char* path = std::getenv("NOTIFY_SOCKET");
   if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;

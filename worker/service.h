@@ -27,6 +27,18 @@ class Signals {
 };
 
 // Sends lines such as "READY=1" to $NOTIFY_SOCKET; nothing without one.
+// What systemd's watchdog wants to hear while the worker turns; nothing without one.
+class Watchdog {
+ public:
+  Watchdog();
+  // Cheap, and seldom more than a look at the time.
+  void feed(std::int64_t now_ms);
+
+ private:
+  std::int64_t every_ms_ = 0;  // 0: nobody watches
+  std::int64_t next_ms_ = 0;
+};
+
 void notify_service(std::string_view lines);
 
 }  // namespace docmill

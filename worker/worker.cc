@@ -25,6 +25,8 @@ constexpr std::int64_t kPublishEveryMs = 1000;
 constexpr std::int64_t kIdleMs = 10'000;
 // While another process holds the write lock; the place in the queue is kept meanwhile.
 constexpr std::int64_t kLockRetryMs = 2;
+constexpr std::int64_t kLockRetryMostMs = 100;
+constexpr std::int64_t kLockWaitToldMs = 5000;
 // What --drain still waits for.
 constexpr std::int64_t kDrainHorizonMs = 900'000;
 // After so many lives without an answer the next one goes carefully.
@@ -85,6 +87,11 @@ Worker::Worker(Database& db, WorkerLock& lock, const Clock& clock, Transport& tr
 Worker::~Worker() = default;
 
 void Worker::take_over() {
+  if (queue_.ledger().was_left_open()) {
+    if (const std::string damage = db_.damage(); !damage.empty()) {
+      throw WorldError(damaged_store(db_.file(), damage));
+    }
+  }
   const std::int64_t suspect = lock_.suspect_left_behind();
   lock_.announce(clock_.now_ms());
   recovered_ =
@@ -147,10 +154,8 @@ void Worker::turn() {
   if (has_work(now_ms)) {
     if (!has_room_to_write(now_ms)) return;
     const std::unique_ptr<Transaction> transaction = Transaction::try_begin(db_);
-    if (!transaction) {
-      next_wake_ms_ = now_ms + kLockRetryMs;
-      return;
-    }
+    if (!transaction) return wait_for_lock(now_ms);
+    lock_wanted_since_ms_ = 0;
     reload();
     settle_replies();
     reload();  // a batch may have been held by what came back
@@ -169,6 +174,19 @@ void Worker::turn() {
   check_finished(now_ms);
 }
 
+// Replies are read meanwhile, and kept.
+void Worker::wait_for_lock(std::int64_t now_ms) {
+  if (lock_wanted_since_ms_ == 0) lock_wanted_since_ms_ = now_ms;
+  const std::int64_t waited_ms = now_ms - lock_wanted_since_ms_;
+  if (waited_ms >= kLockWaitToldMs && now_ms - lock_wait_told_ms_ >= kLockWaitToldMs) {
+    lock_wait_told_ms_ = now_ms;
+    log_warning("the write lock is held by pid {} for {}; {} replies are kept",
+                db_.write_lock().holder_pid().value_or(0), human_duration(waited_ms),
+                replies_.size());
+  }
+  next_wake_ms_ = now_ms + std::clamp<std::int64_t>(waited_ms / 8, kLockRetryMs, kLockRetryMostMs);
+}
+
 // A commit that fails for want of space would end this life, and lose the replies that it holds. So
 // they are kept until there is room; past the end of a stop's patience the commit is tried anyway.
 bool Worker::has_room_to_write(std::int64_t now_ms) {
@@ -178,7 +196,7 @@ bool Worker::has_room_to_write(std::int64_t now_ms) {
         received.reply.streamed ? received.reply.streamed->text.size() : received.reply.body.size();
     wanted_bytes += kWrittenPerReplyByte * static_cast<std::int64_t>(text_bytes);
   }
-  const bool is_full = db_.free_disk_bytes() < wanted_bytes;
+  const bool is_full = !db_.take_room(wanted_bytes);
   if (is_full != is_disk_full_) {
     is_disk_full_ = is_full;
     if (is_full) {

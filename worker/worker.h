@@ -107,6 +107,7 @@ class Worker {
                     const RateHints& hints);
   void end_pauses(const Flight& flight, const Outcome& outcome, const Settled& settled);
   void note_end(BatchId batch, const BatchSpec& spec, const std::string& error_class);
+  void wait_for_lock(std::int64_t now_ms);
   bool has_room_to_write(std::int64_t now_ms);
   void wait_for_disk(std::int64_t wanted_bytes);
   void note_full_pool();
@@ -174,7 +175,9 @@ class Worker {
   std::int64_t next_unaided_start_ms_ = 0;  // the same, for what needs no person
   std::int64_t next_wake_ms_ = 0;
   std::optional<std::int64_t> stop_deadline_ms_;
-  const Provider* connecting_ = nullptr;  // what could start waits for the first connection to it
+  const Provider* connecting_ = nullptr;   // what could start waits for the first connection to it
+  std::int64_t lock_wanted_since_ms_ = 0;  // 0: it was free
+  std::int64_t lock_wait_told_ms_ = 0;
   bool is_disk_full_ = false;
   bool is_cutting_ = false;  // abort() was called: what can be written is written, full disk or not
   bool must_look_ = true;
