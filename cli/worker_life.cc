@@ -54,7 +54,7 @@ void judge(WorkerLife& life, StoreReader& reader, std::int64_t since_ms,
     if (!only_batch.empty() && batch.name != only_batch) continue;
     if (batch.finished_at_ms.value_or(since_ms) < since_ms) continue;
     life.failed += reader.counts(batch.id).failed;
-    if (!batch.finished_at_ms && !batch.paused_at_ms) life.all_ended = false;
+    if (!batch.finished_at_ms) life.all_ended = false;
   }
 }
 

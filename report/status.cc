@@ -142,13 +142,14 @@ void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
                             "if it was cut off, the same docmill submit again"});
     return;
   }
+  // What the worker published is older than that.
+  if (status.bound_by.starts_with("the write lock")) return;
   add_published_wait(status, worker, pauses, has_worker, now_ms);
   if (!has_worker && status.counts.queued() > 0) {
     if (status.bound_by.empty()) status.bound_by = "no worker";
     status.waits.push_back({"no worker", status.counts.queued(), std::nullopt, "docmill work"});
     return;
   }
-  if (status.bound_by.starts_with("the write lock")) return;
   if (status.bound_by.starts_with("the disk")) {
     status.waits.back().next_step = "make room on the store's disk; the work goes on by itself";
   }

@@ -26,7 +26,6 @@ class Signals {
   Fd fd_;
 };
 
-// Sends lines such as "READY=1" to $NOTIFY_SOCKET; nothing without one.
 // What systemd's watchdog wants to hear while the worker turns; nothing without one.
 class Watchdog {
  public:
@@ -39,6 +38,7 @@ class Watchdog {
   std::int64_t next_ms_ = 0;
 };
 
+// Sends lines such as "READY=1" to $NOTIFY_SOCKET; nothing without one.
 void notify_service(std::string_view lines);
 
 }  // namespace docmill

@@ -171,6 +171,7 @@ Process MillTest::start(const std::string& words) {
   command.argv = split_words(words);
   const fs::path base = folder / "logs" / fmt::format("{:03}-{}", ++started_, command.argv.front());
   command.argv.insert(command.argv.begin(), DOCMILL_BINARY);
+  command.argv.insert(command.argv.begin(), wrapper.begin(), wrapper.end());
   command.env = env;
   command.cwd = folder;
   command.in = input;

@@ -89,6 +89,7 @@ class MillTest {
   const std::filesystem::path log_file = folder / "provider.log";
   std::map<std::string, std::string> env;
   std::filesystem::path input = "/dev/null";  // stdin of what is started next
+  std::vector<std::string> wrapper;           // a command that runs it: {"prlimit", "--as=..."}
 
  private:
   struct Output {
