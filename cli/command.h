@@ -42,6 +42,7 @@ Action add_settle(CLI::App& app, const Global& global);
 Action add_check(CLI::App& app, const Global& global);
 Action add_backup(CLI::App& app, const Global& global);
 Action add_prune(CLI::App& app, const Global& global);
+Action add_selftest(CLI::App& app, const Global& global);
 Action add_simulate(CLI::App& app, const Global& global);
 
 inline constexpr int kExitDone = 0;

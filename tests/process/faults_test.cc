@@ -56,7 +56,7 @@ TEST_CASE_METHOD(MillTest, "whatever a provider does, every document ends and ev
 
   CHECK(docmill("work --drain").code == 0);
 
-  CHECK(wall_ms() - start_ms < 30'000 * test_scale());
+  CHECK(wall_ms() - start_ms < 90'000 * test_scale());  // none hangs
   const std::vector<LogLine> log = sent();
   StoreView store(store_file);
   CHECK(breaches_of_results(store, "b", texts) == Breaches());
