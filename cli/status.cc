@@ -25,6 +25,16 @@ bool use_colour() {
   return is_terminal(STDOUT_FILENO) && (no_colour == nullptr || no_colour[0] == '\0');
 }
 
+// Twice what the worker lets gather: somebody reads an old snapshot, and keeps it from starting
+// again at its head.
+std::string about_wal(OpenedReader& opened) {
+  constexpr std::int64_t kLongWalBytes = 128 << 20;
+  const std::int64_t bytes = opened.db.wal_bytes();
+  if (bytes <= kLongWalBytes) return {};
+  return fmt::format("the WAL has grown to {}: a process has been reading one snapshot for long\n",
+                     human_bytes(bytes));
+}
+
 std::string first_line(OpenedReader& opened, const StoreStatus& status) {
   std::string worker = "NO WORKER: docmill work";
   if (status.worker) {
@@ -39,7 +49,7 @@ std::string first_line(OpenedReader& opened, const StoreStatus& status) {
                         human_usd(opened.reader.spending_since(day_of(status.now_ms))),
                         human_usd(*cap_pusd));
   }
-  return fmt::format("store {}    {}{}\n", status.store, worker, today);
+  return fmt::format("store {}    {}{}\n{}", status.store, worker, today, about_wal(opened));
 }
 
 std::string screen(OpenedReader& opened, const StatusFlags& flags) {
