@@ -1,6 +1,7 @@
 #include "cli/worker_life.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <random>
@@ -79,6 +80,8 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
   }
   create_or_migrate_locked(store);
   forbid_core_dumps();
+  // Large replies go back to the system at once; by default the heap keeps ever larger ones.
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
   Signals signals;
   const SystemClock clock;
   SqliteCommit commit;

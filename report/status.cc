@@ -84,6 +84,9 @@ void add_published_wait(BatchStatus& status, const std::optional<WorkerRow>& wor
       step = fmt::format("{}docmill resume --provider {}", remedy(pause), pause.key);
     }
   }
+  if (step.empty() && wait->reason.find(" paused: ") != std::string::npos) {
+    step = "mend that, then start the worker again";  // no row: it is no provider's word
+  }
   // A dead worker's word stands where it names a person's task or a time that has not come.
   if (!has_worker && step.empty() && wait->until_ms <= now_ms) return;
   status.waits.push_back({wait->reason, status.counts.ready,
@@ -208,7 +211,11 @@ std::string eta_text(const BatchStatus& status) {
 std::string shortened(const std::string& text) {
   constexpr std::size_t kMostBytes = 48;
   if (text.size() <= kMostBytes) return text;
-  return std::string(utf8_prefix(text, kMostBytes - 3)) + "...";
+  // Its end may say until when.
+  std::size_t tail = text.rfind(" (until ");
+  if (tail == std::string::npos) tail = text.rfind(" (asked again at ");
+  const std::string kept = tail == std::string::npos ? "" : text.substr(tail);
+  return std::string(utf8_prefix(text.substr(0, tail), kMostBytes - 3)) + "..." + kept;
 }
 
 std::string bar(const JobCounts& counts) {

@@ -31,7 +31,7 @@ class CurlTransport : public Transport {
     std::int64_t max_reply_bytes = 16 << 20;
     std::string id_prefix;  // x-client-request-id is this and the attempt's id
     // Of all replies under way. Beyond it those over 256 KiB end as too long.
-    std::int64_t max_replies_bytes = 24 << 20;
+    std::int64_t max_replies_bytes = 16 << 20;
   };
 
   // `clock` and `providers` must outlive it; the keys go into each provider's own headers, and from

@@ -322,6 +322,7 @@ void Worker::after_settle(const Flight& flight, const DecodedReply& decoded, con
   has_more_ = true;  // a slot is free, and the job may be ready again
   if (outcome.ending == Ending::answered) {
     ++answers_;
+    have_answered_.insert(model.provider);
     in_flight_limit_ = options_.in_flight;
   } else {
     log_info("job={} attempt={} model={} outcome={} \"{}\"", flight.claim.job.id.value,

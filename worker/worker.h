@@ -150,6 +150,7 @@ class Worker {
   Caps caps_;
   std::map<BatchId, Brake> brakes_;
   std::map<std::string, Limits> provider_limits_;
+  std::set<std::string> have_answered_;                 // providers, in this life
   std::map<std::string, Breaker> hosts_;                // by origin
   std::map<std::string, std::unique_ptr<Lane>> lanes_;  // by model key
   std::map<std::string, PriceRow> prices_;              // by model key

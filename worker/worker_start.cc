@@ -83,6 +83,7 @@ void Worker::start_due_jobs() {
 // Whoever waits and is not told otherwise waits for a slot of the pool.
 void Worker::note_full_pool() {
   if (static_cast<int>(flights_.size()) < in_flight_limit_) return;
+  const std::int64_t now_ms = clock_.now_ms();
   std::map<std::string, int> flying;
   for (const auto& [attempt, flight] : flights_) ++flying[flight.provider->name];
   const auto most =
@@ -93,7 +94,9 @@ void Worker::note_full_pool() {
   for (const AgendaBatch& batch : agenda_.batches()) {
     if (!batch.row.may_start()) continue;
     Wait& wait = waits_[batch.row.name];
-    if (wait.reason.empty() || wait.reason.starts_with("slots: ")) wait = {reason, 0};
+    const bool still_holds =
+        wait.until_ms > now_ms || wait.reason.find(" paused: ") != std::string::npos;
+    if (!still_holds) wait = {reason, 0};
   }
 }
 
@@ -102,6 +105,8 @@ void Worker::note_full_pool() {
 bool Worker::crowds_out(const Provider& provider) const {
   const int flying = provider_limits_.at(provider.name).flying();
   if (flying < in_flight_limit_ - in_flight_limit_ / 4) return false;
+  // One that has not answered yet may never do so.
+  if (provider_limits_.size() > 1 && !have_answered_.contains(provider.name)) return true;
   for (const Feed& feed : agenda_.feeds()) {
     if (feed.next >= feed.jobs.size()) continue;
     const Chain& chain = feed.batch->spec->routes[static_cast<std::size_t>(feed.route)].chain;
