@@ -58,12 +58,24 @@ int open_flags(Access access) {
   return flags | (access == Access::read_only ? SQLite::OPEN_READONLY : SQLite::OPEN_READWRITE);
 }
 
+// SQLite's own word is "unable to open database file", whatever the reason.
+void check_access(const fs::path& file, Access access) {
+  const int wanted = access == Access::read_only ? R_OK : R_OK | W_OK;
+  if (::access(file.c_str(), wanted) == 0) return;
+  const WorldError why = world_error_from_errno(file.string());
+  struct stat info {};
+  if (errno != EACCES || stat(file.c_str(), &info) != 0) throw why;
+  throw WorldError(
+      fmt::format("{}; it belongs to user {}, group {}", why.what(), info.st_uid, info.st_gid));
+}
+
 SQLite::Database open_connection(const fs::path& file, Access access) {
   std::error_code error;
   if (!fs::exists(file, error)) {
     throw WorldError(
         fmt::format("{}: there is no store yet; docmill submit makes it", file.string()));
   }
+  check_access(file, access);
   return SQLite::Database(file.string(), open_flags(access), kBusyTimeoutMs);
 }
 
@@ -280,7 +292,10 @@ fs::path resolved_store_path(const fs::path& file) {
 }
 
 void create_or_migrate(const fs::path& file) {
-  if (fs::exists(file) && is_current(file)) return;
+  if (fs::exists(file)) {
+    check_access(file, Access::read_write);
+    if (is_current(file)) return;
+  }
   const auto lock = WorkerLock::take(file);
   if (!lock) {
     // The worker migrated it for its own version; ours is another.
