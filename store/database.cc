@@ -228,8 +228,8 @@ void Database::checkpoint(int mode) {
 std::string damaged_store(const fs::path& file, const std::string& damage) {
   return fmt::format(
       "{}: the store is damaged, and nothing was changed: {}\n  Restore a backup (docmill backup "
-      "makes them), or save what can be read with sqlite3's .recover: docs/operations.md, \"A "
-      "damaged store\"",
+      "makes them), or save what can be read with sqlite3: docs/operations.md, \"A damaged "
+      "store\"",
       file.string(), damage);
 }
 
