@@ -146,7 +146,10 @@ void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
     return;
   }
   // What the worker published is older than that.
-  if (status.bound_by.starts_with("the write lock")) return;
+  if (!status.bound_by.empty()) {
+    status.eta_seconds.reset();
+    return;
+  }
   add_published_wait(status, worker, pauses, has_worker, now_ms);
   if (!has_worker && status.counts.queued() > 0) {
     if (status.bound_by.empty()) status.bound_by = "no worker";
@@ -293,7 +296,8 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
     } else if (is_full && status.state == "running") {
       // The worker cannot write it down.
       status.bound_by = "the disk is full";
-      status.waits.push_back({status.bound_by, status.counts.ready, std::nullopt, ""});
+      status.waits.push_back({status.bound_by, status.counts.queued(), std::nullopt,
+                              "make room on the store's disk, before the worker is stopped"});
     }
     add_waits(status, worker, pauses, out.worker.has_value(), now_ms);
     out.batches.push_back(std::move(status));

@@ -152,9 +152,12 @@ void Worker::turn() {
   for (Received& received : transport_.take_received()) replies_.push_back(std::move(received));
   const std::int64_t now_ms = clock_.now_ms();
   if (has_work(now_ms)) {
-    if (!has_room_to_write(now_ms)) return;
+    if (!has_room_to_write(now_ms)) return check_patience(now_ms);
     const std::unique_ptr<Transaction> transaction = Transaction::try_begin(db_);
-    if (!transaction) return wait_for_lock(now_ms);
+    if (!transaction) {
+      wait_for_lock(now_ms);
+      return check_patience(now_ms);
+    }
     lock_wanted_since_ms_ = 0;
     reload();
     settle_replies();
@@ -183,6 +186,12 @@ void Worker::wait_for_lock(std::int64_t now_ms) {
     log_warning("the write lock is held by pid {} for {}; {} replies are kept",
                 db_.write_lock().holder_pid().value_or(0), human_duration(waited_ms),
                 replies_.size());
+  }
+  if (is_cutting_ && waited_ms >= kLockWaitToldMs) {
+    throw WorldError(
+        fmt::format("stopped without writing {} replies: the write lock is held by "
+                    "pid {}",
+                    replies_.size(), db_.write_lock().holder_pid().value_or(0)));
   }
   next_wake_ms_ = now_ms + std::clamp<std::int64_t>(waited_ms / 8, kLockRetryMs, kLockRetryMostMs);
 }
@@ -436,6 +445,13 @@ void Worker::plan_wake(std::int64_t now_ms) {
   if (has_slot) next_wake_ms_ = std::min(next_wake_ms_, next_start_ms_);
   if ((has_slot && has_more_) || (must_look_ && !stop_deadline_ms_)) next_wake_ms_ = now_ms;
   if (stop_deadline_ms_) next_wake_ms_ = std::min(next_wake_ms_, *stop_deadline_ms_);
+}
+
+// A turn that could not write still has to come to an end.
+void Worker::check_patience(std::int64_t now_ms) {
+  if (!stop_deadline_ms_) return;
+  next_wake_ms_ = std::min(next_wake_ms_, std::max(*stop_deadline_ms_, now_ms + kLockRetryMs));
+  check_finished(now_ms);
 }
 
 void Worker::check_finished(std::int64_t now_ms) {

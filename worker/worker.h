@@ -135,6 +135,7 @@ class Worker {
   std::string waits_text() const;
   void publish(std::int64_t now_ms);
   void plan_wake(std::int64_t now_ms);
+  void check_patience(std::int64_t now_ms);
   void check_finished(std::int64_t now_ms);
   void end_life();
   double random() { return std::uniform_real_distribution<double>(0, 1)(jitter_); }

@@ -87,6 +87,46 @@ output = 0.84
   CHECK(log.size() == 3000);  // nothing in flight was lost, so nothing was asked twice
 }
 
+// It once waited for room for ever, past every patience of a service manager.
+TEST_CASE_METHOD(FullDiskTest, "a stop on a full disk ends at its timeout, and says why",
+                 "[process]") {
+  if (!is_mounted) {
+    WARN("not tested: no tmpfs can be mounted here: " << std::strerror(errno));
+    return;
+  }
+  simulate("--latency 1s");
+  configure(R"toml(
+[worker]
+stop_timeout = "2s"
+[providers.sim]
+base_url = "@URL@"
+in_flight = 16
+[models.m]
+provider = "sim"
+)toml");
+  write_texts("docs.jsonl", 200);
+  REQUIRE(docmill("--store disk/s.db submit summarise docs.jsonl --batch b").code == 0);
+  Process worker = start("--store disk/s.db work");
+  REQUIRE(becomes_true(20'000, [&] { return sent_count() >= 16; }));
+  fill(0);
+  REQUIRE(becomes_true(
+      20'000, [&] { return err_of(worker).find("the disk is full") != std::string::npos; }));
+  const nlohmann::json full = batch();
+  CHECK(full.at("bound_by") == "the disk is full");
+  REQUIRE(full.at("waits").size() == 1);
+  CHECK(full.at("waits").at(0).at("next_step").get<std::string>().find("make room") == 0);
+  worker.send(SIGTERM);
+  const std::optional<Exit> exit = worker.wait(30'000);
+  REQUIRE(exit);
+  // 0: what it had kept fitted into the room at the WAL's end after all.
+  CHECK((exit->code == 3 || exit->code == 0));
+
+  empty();
+  CHECK(docmill("--store disk/s.db work --drain").code == 0);
+  StoreView store(disk / "s.db");
+  CHECK(store.number("SELECT count(*) FROM job WHERE state = 'done'") == 200);
+}
+
 TEST_CASE_METHOD(MillTest, "a store that cannot be used is refused with the reason", "[process]") {
   simulate("");
   configure("[providers.sim]\nbase_url = \"@URL@\"\n[models.m]\nprovider = \"sim\"\n");
