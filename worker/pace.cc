@@ -22,7 +22,7 @@ constexpr std::int64_t kLongestStretchMs = 60'000;
 constexpr double kSurelyBelow = 0.99;
 // When nothing was sent for so long, the time says nothing about the limit.
 constexpr std::int64_t kIdleGapMs = 10'000;
-constexpr double kRampPerMinute = 30'000;  // one in 2 ms
+constexpr double kRampPerMinute = 6'000;  // one in 10 ms
 constexpr double kRampAtOnce = 8;
 constexpr double kRampAfterRefusalPerMinute = 1'200;  // one in 50 ms
 constexpr std::int64_t kRampDoublesMs = 40;
