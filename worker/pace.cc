@@ -36,7 +36,7 @@ struct Growth {
   double steady_s;
   double doubles_s;
 };
-constexpr Growth kLow{0.02, 20, 4};
+constexpr Growth kLow{0.01, 20, 4};
 constexpr Growth kFair{0.001, 12, 8};
 constexpr Growth kHigh{0.001, 40, 8};
 // Grown by so much, what was learnt is over.
