@@ -178,7 +178,7 @@ TEST_CASE("streams: many replies without end share what memory there is for repl
   options.max_replies_bytes = 8 << 20;
   Caller caller({quick_provider("p", server.url())}, options);
   forget_peak();
-  const std::int64_t before_bytes = peak_resident_bytes();
+  [[maybe_unused]] const std::int64_t before_bytes = peak_resident_bytes();
   std::vector<AttemptId> attempts;
   for (int i = 0; i < 12; ++i) attempts.push_back(caller.start("p"));
   for (const AttemptId attempt : attempts) {
@@ -189,6 +189,43 @@ TEST_CASE("streams: many replies without end share what memory there is for repl
 #ifndef __SANITIZE_ADDRESS__                                // which keeps what is freed
   CHECK(peak_resident_bytes() - before_bytes < 128 << 20);  // with the server; 164 MB unshared
 #endif
+}
+
+// Streams, and lines of them that never end, once were not counted.
+TEST_CASE("streams: endless ones and endless lines share it, too") {
+  const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+  const std::string delta =
+      R"(data: {"choices":[{"delta":{"content":")" + std::string(64 << 10, 'x') + "\"}}]}\n\n";
+  for (const std::string& filler : {delta, std::string(64 << 10, 'y')}) {
+    INFO(filler.substr(0, 20));
+    const RawServer server([&](const Seen&) {
+      return Play{.bytes = head + "data: ", .filler = filler, .filler_times = 400};
+    });
+    CurlTransport::Options options;
+    options.in_flight = 16;
+    options.max_replies_bytes = 8 << 20;
+    Caller caller({quick_provider("p", server.url())}, options);
+    std::vector<AttemptId> attempts;
+    for (int i = 0; i < 12; ++i) {
+      HttpRequest request;
+      request.provider = &caller.providers.at("p");
+      request.path = "/chat/completions";
+      request.body = "{}";
+      request.is_stream = true;
+      attempts.push_back(caller.start(std::move(request)));
+    }
+    std::int64_t most_bytes = 0;
+    int oversize = 0;
+    for (const AttemptId attempt : attempts) {
+      const HttpReply reply = caller.finish(attempt);
+      oversize += reply.exchange == Exchange::oversize ? 1 : 0;
+      if (reply.streamed) {
+        most_bytes = std::max(most_bytes, static_cast<std::int64_t>(reply.streamed->text.size()));
+      }
+    }
+    CHECK(oversize == 12);
+    CHECK(most_bytes < 9 << 20);
+  }
 }
 
 TEST_CASE("a key is hidden whole or in part, and after escapes are undone") {
