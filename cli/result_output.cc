@@ -95,7 +95,7 @@ void note_export(const Global& global, const OpenedReader& opened, BatchId batch
     SqliteCommit commit;
     Database db(opened.store, Access::read_write, commit);
     JobQueue(db, opened.clock, opened.config.worker.policy).note_export_in_transaction(batch);
-  } catch (const WorldError& error) {
+  } catch (const std::runtime_error& error) {  // SQLite's own, too
     say(global, fmt::format("the export was not noted: {}", error.what()));
   }
 }

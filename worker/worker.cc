@@ -161,7 +161,7 @@ void Worker::turn() {
     lock_wanted_since_ms_ = 0;
     reload();
     settle_replies();
-    reload();  // a batch may have been held by what came back
+    if (must_look_) reload_agenda();  // a batch may have been held by what came back
     queue_.promote_due();
     start_due_jobs();
     // Once nothing flies there may be no other turn for long, so the reason is told now.
@@ -181,17 +181,15 @@ void Worker::turn() {
 void Worker::wait_for_lock(std::int64_t now_ms) {
   if (lock_wanted_since_ms_ == 0) lock_wanted_since_ms_ = now_ms;
   const std::int64_t waited_ms = now_ms - lock_wanted_since_ms_;
+  const int holder = db_.write_lock().holder_pid().value_or(0);
   if (waited_ms >= kLockWaitToldMs && now_ms - lock_wait_told_ms_ >= kLockWaitToldMs) {
     lock_wait_told_ms_ = now_ms;
-    log_warning("the write lock is held by pid {} for {}; {} replies are kept",
-                db_.write_lock().holder_pid().value_or(0), human_duration(waited_ms),
-                replies_.size());
+    log_warning("the write lock is held by pid {} for {}; {} replies are kept", holder,
+                human_duration(waited_ms), replies_.size());
   }
   if (is_cutting_ && waited_ms >= kLockWaitToldMs) {
-    throw WorldError(
-        fmt::format("stopped without writing {} replies: the write lock is held by "
-                    "pid {}",
-                    replies_.size(), db_.write_lock().holder_pid().value_or(0)));
+    throw WorldError(fmt::format("stopped without writing {} replies: pid {} has the write lock",
+                                 replies_.size(), holder));
   }
   next_wake_ms_ = now_ms + std::clamp<std::int64_t>(waited_ms / 8, kLockRetryMs, kLockRetryMostMs);
 }
@@ -242,10 +240,7 @@ void Worker::notice_changes() {
 void Worker::reload() {
   notice_changes();
   if (!must_look_) return;
-  must_look_ = false;
-  dry_pusd_.clear();
-  agenda_.reload(queue_.jobs(), options_.only_batch);
-  load_pauses();
+  reload_agenda();
   std::vector<AttemptId> cut;
   for (const auto& [attempt, flight] : flights_) {
     const AgendaBatch* batch = agenda_.find(flight.claim.job.batch);
@@ -253,6 +248,14 @@ void Worker::reload() {
   }
   for (const AttemptId attempt : cut) transport_.cancel(attempt);
   for (Received& received : transport_.take_received()) replies_.push_back(std::move(received));
+}
+
+// Touches no reply: those that come in after settle_replies() belong to the next turn.
+void Worker::reload_agenda() {
+  must_look_ = false;
+  dry_pusd_.clear();
+  agenda_.reload(queue_.jobs(), options_.only_batch);
+  load_pauses();
 }
 
 void Worker::settle_replies() {

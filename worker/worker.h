@@ -99,6 +99,7 @@ class Worker {
   void make_lanes();
   void notice_changes();
   void reload();
+  void reload_agenda();
   bool has_work(std::int64_t now_ms);
   void settle_replies();
   void settle(Flight& flight, const HttpReply& reply);
