@@ -30,7 +30,6 @@ struct Config {
   WorkerOptions worker;
   Providers providers;
   Models models;
-  std::map<std::string, int> price_lines;  // by model: the line of its price, where it has one
   std::map<std::string, Chain> routes;
   std::map<std::string, TaskSettings> tasks;
   Chain default_chain;                         // [defaults] chain, or empty

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <tuple>
 
 #include "base/text.h"
 #include "config/parts.h"
+#include "store/hours.h"
 
 namespace docmill {
 namespace {
@@ -34,44 +36,64 @@ nlohmann::json to_json(const toml::node& node, const TomlTable& model) {
   return object;
 }
 
-std::optional<ModelPrice> read_price(TomlTable& table) {
+std::optional<ModelPrice> read_rates_of(TomlTable& table) {
   const std::optional<std::int64_t> input_pusd = table.price_pusd("input");
   const std::optional<std::int64_t> output_pusd = table.price_pusd("output");
   const std::optional<std::int64_t> cached_pusd = table.price_pusd("cached_input");
   const std::optional<std::int64_t> write_pusd = table.price_pusd("cache_write_input");
+  const std::optional<std::int64_t> hour_pusd = table.price_pusd("cache_write_1h_input");
   if (!input_pusd || !output_pusd) return std::nullopt;
   ModelPrice price;
   price.input_pusd = *input_pusd;
   price.cached_input_pusd = cached_pusd.value_or(*input_pusd);
   price.cache_write_input_pusd = write_pusd.value_or(*input_pusd);
   price.output_pusd = *output_pusd;
+  price.cache_write_1h_input_pusd = hour_pusd.value_or(price.cache_write_input_pusd);
   return price;
 }
 
 // What the flex tier costs, where a reply says that it served the request.
-std::optional<ModelPrice> read_flex_price(TomlTable& table, const Model& model) {
+std::optional<ModelPrice> read_flex_rates(TomlTable& table, bool has_price) {
   const std::optional<std::int64_t> input_pusd = table.price_pusd("flex_input");
   const std::optional<std::int64_t> output_pusd = table.price_pusd("flex_output");
   const std::optional<std::int64_t> cached_pusd = table.price_pusd("flex_cached_input");
   if (!input_pusd && !output_pusd && !cached_pusd) return std::nullopt;
-  if (!input_pusd || !output_pusd || !model.price) {
+  if (!input_pusd || !output_pusd || !has_price) {
     table.fail(input_pusd ? "flex_input" : "flex_output",
                fmt::format("{}: a flex price needs \"flex_input\" and \"flex_output\" beside "
                            "\"input\" and \"output\"",
                            table.title()));
   }
-  return ModelPrice{*input_pusd, cached_pusd.value_or(*input_pusd), *input_pusd, *output_pusd};
+  return ModelPrice{*input_pusd, cached_pusd.value_or(*input_pusd), *input_pusd, *output_pusd,
+                    *input_pusd};
 }
 
-// A price is whole or absent; half a price would show as a cost that nobody was billed.
-void check_price_is_whole(const TomlTable& table) {
-  if (table.has("input") && table.has("output")) return;
-  for (const char* key : {"input", "output", "cached_input", "cache_write_input"}) {
-    if (!table.has(key)) continue;
-    table.fail(key, fmt::format("{} has \"{}\" but no \"{}\"; a price needs \"input\" and "
-                                "\"output\" (neither: the model is unpriced)",
-                                table.title(), key, table.has("input") ? "output" : "input"));
+PriceVariant read_variant(TomlTable& table) {
+  PriceVariant variant;
+  variant.service_tier = table.one_of("tier", {"flex", "batch", "priority"}).value_or("");
+  variant.above_tokens = table.whole("above_tokens", 1, 100'000'000).value_or(0);
+  if (const auto hours = table.text("hours")) {
+    const auto canonical = canonical_hours(*hours);
+    if (!canonical) {
+      table.fail("hours",
+                 fmt::format("\"hours\" is like \"Mon-Fri 01:00-04:00, 06:00-10:00\" (UTC), "
+                             "not \"{}\"",
+                             printable_line(*hours)));
+    }
+    variant.hours = *canonical;
   }
+  const auto rates = read_rates_of(table);
+  const bool is_conditional =
+      !variant.service_tier.empty() || variant.above_tokens > 0 || !variant.hours.empty();
+  if (!rates || !is_conditional) {
+    table.fail("input",
+               fmt::format("{}: each of \"price_variants\" needs \"input\" and \"output\", "
+                           "and \"tier\", \"above_tokens\" or \"hours\"",
+                           table.title()));
+  }
+  variant.rates = *rates;
+  table.reject_unknown_keys();
+  return variant;
 }
 
 void read_sizes(TomlTable& table, Model& model) {
@@ -139,7 +161,6 @@ Model read_model(const std::string& key, TomlTable& table, const Providers& prov
   model.provider = table.text("provider").value_or("");
   model.name = table.text("name").value_or(key);
   model.price = read_price(table);
-  model.flex_price = read_flex_price(table, model);
   read_sizes(table, model);
   model.temperature = table.number("temperature", 0, 2);
   model.json = read_json_mode(table);
@@ -186,12 +207,48 @@ std::string read_extra_body(TomlTable& model) {
   return to_json(table->toml(), model).dump();
 }
 
+void check_price_is_whole(const TomlTable& table) {
+  if (table.has("input") && table.has("output")) return;
+  for (const char* key :
+       {"input", "output", "cached_input", "cache_write_input", "cache_write_1h_input"}) {
+    if (!table.has(key)) continue;
+    table.fail(key, fmt::format("{} has \"{}\" but no \"{}\"; a price needs \"input\" and "
+                                "\"output\" (neither: the model is unpriced)",
+                                table.title(), key, table.has("input") ? "output" : "input"));
+  }
+}
+
+std::optional<Price> read_price(TomlTable& table) {
+  const auto base = read_rates_of(table);
+  std::vector<TomlTable> variants = table.tables("price_variants");
+  const auto flex = read_flex_rates(table, base.has_value());
+  if (!base && !variants.empty()) {
+    table.fail("price_variants", fmt::format("{} has \"price_variants\" but no \"input\" and "
+                                             "\"output\"; a price needs them first",
+                                             table.title()));
+  }
+  if (!base) return std::nullopt;
+  Price price = *base;
+  if (flex) price.variants.push_back({"flex", 0, "", *flex});
+  for (TomlTable& variant : variants) price.variants.push_back(read_variant(variant));
+  std::set<std::tuple<std::string, std::int64_t, std::string>> seen;
+  for (const PriceVariant& variant : price.variants) {
+    if (seen.emplace(variant.service_tier, variant.above_tokens, variant.hours).second) continue;
+    table.fail("price_variants", fmt::format("{} has two prices for the same", table.title()));
+  }
+  return price;
+}
+
 void read_models(const TomlTable& table, const Providers& providers, Config& config) {
   reject_dotted_names(table, {"extra_body"});
   for (auto& [key, own] : table.named_tables()) {
-    const Model model = read_model(key, own, providers);
-    if (model.price) config.price_lines[key] = static_cast<int>(own.line_of("input"));
-    config.models.emplace(key, model);
+    Model model = read_model(key, own, providers);
+    if (model.price) {
+      model.price_origin = "config";
+      model.price_source =
+          fmt::format("{}:{}", config.file.filename().string(), own.line_of("input"));
+    }
+    config.models.emplace(key, std::move(model));
   }
 }
 

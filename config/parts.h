@@ -14,7 +14,7 @@ namespace docmill {
 // [providers]: each is reachable and its key's source is named; no key is in it.
 Providers read_providers(const TomlTable& table);
 
-// [models]: fills `models` and `price_lines`. Every model's provider is one of `providers`.
+// [models]: fills `models`. Every model's provider is one of `providers`.
 void read_models(const TomlTable& table, const Providers& providers, Config& config);
 
 // `chain` of `table`, or an empty chain. Each of its models is one of `models`, and none is twice.
@@ -36,6 +36,11 @@ std::vector<std::string> names_of(const Map& map) {
 
 // Requests and tokens a minute, of a provider or a model.
 Rates read_rates(TomlTable& table);
+
+// `input`, `output` and what may stand beside them: USD per million tokens. Nothing: none is there.
+std::optional<Price> read_price(TomlTable& table);
+// A price is whole or absent; half a price would show as a cost that nobody was billed.
+void check_price_is_whole(const TomlTable& table);
 
 // extra_body as JSON text; empty for an empty table.
 std::string read_extra_body(TomlTable& model);

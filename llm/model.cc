@@ -6,10 +6,6 @@ Form form_of(const Model& model) {
   return {model.max_tokens_field, model.temperature.has_value(), model.json, model.stream};
 }
 
-bool prices_tier(const Model& model, const std::string& returned_tier) {
-  return returned_tier != "priority" || model.service_tier == "priority";
-}
-
 std::string unbounded_reason(const Model& model) {
   if (model.unbounded_reasoning) return "unbounded_reasoning";
   if (!model.unbounded_key.empty()) return "\"" + model.unbounded_key + "\" in extra_body";

@@ -55,11 +55,13 @@ struct Provider {
 enum class JsonMode { schema, object, none };
 
 struct Model {
-  std::string key;                       // as config, chains and reports name it
-  std::string provider;                  // a Provider's name
-  std::string name;                      // what the provider calls it
-  std::optional<ModelPrice> price;       // absent: unpriced
-  std::optional<ModelPrice> flex_price;  // of the flex tier; absent: the same
+  std::string key;                  // as config, chains and reports name it
+  std::string provider;             // a Provider's name
+  std::string name;                 // what the provider calls it
+  std::optional<Price> price;       // absent: unpriced
+  std::string price_origin;         // as store/price_list.h names it; empty: "config"
+  std::string price_source;         // "docmill.toml:31", or the list's own name
+  std::int64_t price_since_ms = 0;  // of a list
   std::int64_t context_tokens = 131'072;
   std::int64_t max_output_tokens = 8'192;
   std::optional<double> temperature;  // absent: not sent
@@ -71,7 +73,7 @@ struct Model {
   std::string unbounded_key;
   bool stream = false;
   bool unbounded_reasoning = false;  // its output limit does not bound what it bills
-  std::string service_tier;          // asked for; "flex": billed at flex_price if that is returned
+  std::string service_tier;          // asked for
   std::string pin;                   // the model that must be returned; empty: any
   Rates per_minute;
   std::optional<int> in_flight;
@@ -89,9 +91,6 @@ struct Form {
 
 Form form_of(const Model& model);
 
-// Whether the model's price is that of the tier which a reply names: priority is dearer than what
-// was configured for other tiers.
-bool prices_tier(const Model& model, const std::string& returned_tier);
 // Why a request to the model has no bound on what it may cost. Empty: it has one.
 std::string unbounded_reason(const Model& model);
 

@@ -212,7 +212,11 @@ void decode_stream(const HttpReply& reply, const Provider& provider, DecodedRepl
   const bool is_whole = reply.exchange == Exchange::complete || streamed.is_ended;
   if (is_whole && streamed.has_final_usage) {
     const auto usage = parse_json(streamed.usage_json);
-    if (usage) decoded.usage = read_usage(json{{"usage", *usage}}, provider);
+    if (usage) {
+      const json body{{"usage", *usage}};
+      decoded.usage = read_usage(body, provider);
+      decoded.reported_pusd = read_reported_pusd(body);
+    }
     decoded.usage_json = streamed.usage_json;
   }
   if (!streamed.error_json.empty()) {
@@ -251,6 +255,7 @@ void decode_success(const HttpReply& reply, const Provider& provider, DecodedRep
   decoded.model_returned = model_word(word_at(*body, "model"));
   decoded.service_tier = model_word(word_at(*body, "service_tier"));
   decoded.usage = read_usage(*body, provider);
+  decoded.reported_pusd = read_reported_pusd(*body);
   if (const auto usage = body->find("usage"); usage != body->end() && usage->is_object()) {
     decoded.usage_json = to_text(*usage);
     if (decoded.service_tier.empty()) {  // Anthropic's place for it
@@ -296,6 +301,18 @@ void decode_failure(const HttpReply& reply, const Provider& provider, DecodedRep
 std::optional<std::int64_t> provider_time_ms(const HttpReply& reply) {
   if (const auto value = header_number(reply.header("openai-processing-ms"))) {
     return static_cast<std::int64_t>(*value);
+  }
+  // "127ms", "0.127s" or a bare number of ms.
+  std::string said = reply.header("x-response-time");
+  double factor = 1;
+  if (said.ends_with("ms")) {
+    said.resize(said.size() - 2);
+  } else if (said.ends_with("s")) {
+    said.resize(said.size() - 1);
+    factor = 1000;
+  }
+  if (const auto value = header_number(std::string(trimmed(said)))) {
+    return static_cast<std::int64_t>(*value * factor);
   }
   return std::nullopt;
 }
@@ -367,7 +384,7 @@ std::string estimated_usage_json(const HttpReply& reply, std::int64_t input_toke
 }
 
 Settlement settlement_of(const DecodedReply& decoded, const HttpReply& reply,
-                         const std::optional<PriceRow>& price) {
+                         const Billing& billing) {
   Settlement settlement;
   settlement.outcome =
       decoded.outcome.ending == Ending::answered ? "answered" : decoded.outcome.error_class;
@@ -382,10 +399,20 @@ Settlement settlement_of(const DecodedReply& decoded, const HttpReply& reply,
   settlement.provider_ms = decoded.provider_ms;
   if (reply.first_byte_ms >= 0) settlement.first_byte_ms = reply.first_byte_ms;
   settlement.total_ms = reply.total_ms;
-  if (decoded.usage && price) {
+  settlement.reported_pusd = decoded.reported_pusd;
+  const bool is_priority = decoded.service_tier == "priority" && billing.base_is_priority;
+  std::optional<std::int64_t> usage_pusd;
+  if (decoded.usage && billing.price) {
+    usage_pusd = cost_pusd(*decoded.usage, billing.price->price,
+                           is_priority ? std::string() : decoded.service_tier, billing.sent_at_ms);
+  }
+  if (usage_pusd) settlement.price = billing.price->id;
+  if (usage_pusd) {
     settlement.cost_basis = "usage";
-    settlement.price = price->id;
-    settlement.cost_pusd = cost_pusd(*decoded.usage, price->for_tier(decoded.service_tier));
+    settlement.cost_pusd = usage_pusd;
+  } else if (decoded.reported_pusd) {
+    settlement.cost_basis = "provider";
+    settlement.cost_pusd = decoded.reported_pusd;
   } else if (decoded.usage) {
     settlement.cost_basis = "unpriced";
   } else if (decoded.outcome.may_be_billed) {

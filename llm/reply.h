@@ -25,7 +25,8 @@ struct DecodedReply {
   std::string service_tier;  // that served it, as the reply says; empty: it does not
   std::string request_id;
   std::optional<Usage> usage;
-  std::string usage_json;  // as it came
+  std::string usage_json;                     // as it came
+  std::optional<std::int64_t> reported_pusd;  // what the provider says that it charged
   std::optional<std::int64_t> provider_ms;
   std::string refused_parameter;  // what a refusal of a parameter says, lower case; else empty
 };
@@ -39,9 +40,17 @@ void check_pin(DecodedReply& decoded, const Model& model);
 // usage_json. Nothing when no part of an answer had come.
 std::string estimated_usage_json(const HttpReply& reply, std::int64_t input_tokens);
 
-// What the ledger keeps of it. Cost comes from usage and the price alone: usage without a price is
-// unpriced, a reply that may have been billed without usage is unknown, the rest is zero.
+// By what a reply is billed.
+struct Billing {
+  std::optional<PriceRow> price;
+  std::int64_t sent_at_ms = 0;    // prices may go by the hour
+  bool base_is_priority = false;  // that tier was asked for, and its price is the base
+};
+
+// What the ledger keeps of it. The cost is usage times price; without a price it is what the reply
+// says that it cost, in USD, and without that it is unpriced. A reply that may have been billed
+// without usage is unknown; the rest is zero.
 Settlement settlement_of(const DecodedReply& decoded, const HttpReply& reply,
-                         const std::optional<PriceRow>& price);
+                         const Billing& billing);
 
 }  // namespace docmill

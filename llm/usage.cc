@@ -1,5 +1,7 @@
 #include "llm/usage.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -82,8 +84,19 @@ std::optional<Usage> anthropic_usage(const json& usage) {
   const auto cached = count_at(usage, "cache_read_input_tokens");
   const auto written = count_at(usage, "cache_creation_input_tokens");
   const auto reasoning = nested_count(usage, "output_tokens_details", "thinking_tokens");
-  if (!input || !output || !cached || !written || !reasoning) return std::nullopt;
-  return Usage{*input, *cached, *written, *output, std::min(*reasoning, *output)};
+  const auto hour = nested_count(usage, "cache_creation", "ephemeral_1h_input_tokens");
+  if (!input || !output || !cached || !written || !reasoning || !hour) return std::nullopt;
+  if (*hour > *written) return std::nullopt;
+  return Usage{*input, *cached, *written, *output, std::min(*reasoning, *output), *hour};
+}
+
+// An amount in USD, to the nearest pico-USD. Nothing for what is no amount or would not fit.
+std::optional<std::int64_t> amount_at(const json& object, const char* key) {
+  const auto it = object.find(key);
+  if (it == object.end() || !it->is_number()) return std::nullopt;
+  const double usd = it->get<double>();
+  if (!(usd >= 0 && usd < 1e6)) return std::nullopt;
+  return parse_usd(fmt::format("{:.12f}", usd));
 }
 
 }  // namespace
@@ -92,6 +105,20 @@ std::optional<Usage> read_usage(const json& body, const Provider& provider) {
   const auto it = body.find("usage");
   if (it == body.end() || !it->is_object()) return std::nullopt;
   return provider.dialect == Dialect::openai ? openai_usage(*it, provider) : anthropic_usage(*it);
+}
+
+std::optional<std::int64_t> read_reported_pusd(const json& body) {
+  const auto usage = body.find("usage");
+  if (usage == body.end() || !usage->is_object()) return std::nullopt;
+  const auto cost_pusd = amount_at(*usage, "cost");
+  const auto byok = usage->find("is_byok");
+  const auto details = usage->find("cost_details");
+  const bool is_upstream_ours = byok != usage->end() && byok->is_boolean() && byok->get<bool>();
+  if (!cost_pusd || !is_upstream_ours) return cost_pusd;
+  if (details == usage->end() || !details->is_object()) return std::nullopt;
+  const auto upstream_pusd = amount_at(*details, "upstream_inference_cost");
+  if (!upstream_pusd) return std::nullopt;
+  return *cost_pusd + *upstream_pusd;
 }
 
 }  // namespace docmill

@@ -14,4 +14,8 @@ namespace docmill {
 // more cached than input.
 std::optional<Usage> read_usage(const nlohmann::json& body, const Provider& provider);
 
+// What the provider says that it charged: OpenRouter's usage.cost in USD, and beside it the
+// upstream's own charge when that goes to a key of the user's. Nothing: it does not say.
+std::optional<std::int64_t> read_reported_pusd(const nlohmann::json& body);
+
 }  // namespace docmill

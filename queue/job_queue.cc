@@ -65,7 +65,7 @@ JobChange change_for(const Claim& claim, const Outcome& outcome, const Decision&
 }  // namespace
 
 JobQueue::JobQueue(Database& db, const Clock& clock, Policy policy)
-    : db_(db), clock_(clock), policy_(policy), jobs_(db), ledger_(db) {}
+    : db_(db), clock_(clock), policy_(policy), jobs_(db), ledger_(db), prices_(db) {}
 
 Batch JobQueue::open_batch_in_transaction(const Batch& wanted) {
   Transaction transaction(db_);
@@ -132,10 +132,11 @@ std::optional<Claim> JobQueue::claim(const Job& job, const ClaimTerms& terms) {
   attempt.opened_at_ms = clock_.now_ms();
   attempt.request_bytes = terms.request_bytes;
   attempt.max_output_tokens = terms.max_output_tokens;
+  attempt.estimated_tokens = terms.estimated_tokens;
   attempt.waited_for = terms.waited_for;
   if (terms.price) {
-    attempt.ceiling_pusd =
-        ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens, *terms.price);
+    attempt.ceiling_pusd = ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens,
+                                        terms.price->price, terms.asked_tier);
     attempt.ceiling_price = terms.price->id;
   }
   if (!jobs_.reserve(job.batch, attempt.ceiling_pusd.value_or(0))) return std::nullopt;

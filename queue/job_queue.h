@@ -22,6 +22,7 @@
 #include "queue/policy.h"
 #include "store/job_store.h"
 #include "store/ledger.h"
+#include "store/price_list.h"
 
 namespace docmill {
 
@@ -56,7 +57,9 @@ struct ClaimTerms {
   std::int64_t request_bytes = 0;
   std::int64_t max_input_tokens = 0;  // a true bound: no tokenizer makes more of the request
   std::int64_t max_output_tokens = 0;
+  std::int64_t estimated_tokens = 0;  // of the input
   std::string waited_for;  // what kept the job from this attempt; empty: nothing for long
+  std::string asked_tier;  // the service tier that the request asks for; empty: none
   std::optional<PriceRow> price;
 };
 
@@ -134,6 +137,7 @@ class JobQueue {
 
   JobStore& jobs() { return jobs_; }
   Ledger& ledger() { return ledger_; }
+  PriceList& prices() { return prices_; }
   const Policy& policy() const { return policy_; }
 
  private:
@@ -146,6 +150,7 @@ class JobQueue {
   Policy policy_;
   JobStore jobs_;
   Ledger ledger_;
+  PriceList prices_;
   std::set<BatchId> touched_;  // batches in which a job ended since finish_ended()
 };
 

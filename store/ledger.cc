@@ -19,8 +19,8 @@ Ledger::Ledger(Database& db)
       open_(db, R"sql(
         INSERT INTO attempt (job_id, batch_id, number, worker_id, route, provider, model,
                              model_asked, opened_at, request_bytes, max_output_tokens,
-                             ceiling_pusd, ceiling_price_id, waited_for, kind)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+                             ceiling_pusd, ceiling_price_id, waited_for, estimated_tokens, kind)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
                 CASE (SELECT model FROM attempt WHERE job_id = ?1 AND number = ?3 - 1)
                   WHEN ?7 THEN 'retry' ELSE iif(?3 = 1, 'first', 'fallback') END))sql"),
       money_of_(db, R"sql(
@@ -31,7 +31,8 @@ Ledger::Ledger(Database& db)
                fresh_tokens = ?9, cached_tokens = ?10, cache_write_tokens = ?11,
                output_tokens = ?12, reasoning_tokens = ?13, usage_json = ?14, price_id = ?15,
                cost_pusd = ?16, cost_basis = ?17, first_byte_ms = ?18, total_ms = ?19,
-               provider_ms = ?20, service_tier = ?21
+               provider_ms = ?20, service_tier = ?21, cache_write_1h_tokens = ?22,
+               reported_pusd = ?23
         WHERE id = ?1 AND (settled_at IS NULL OR cost_basis = 'unknown'))sql"),
       open_attempts_(db, R"sql(
         SELECT id, job_id, batch_id FROM attempt WHERE settled_at IS NULL ORDER BY id)sql"),
@@ -40,17 +41,6 @@ Ledger::Ledger(Database& db)
                a.opened_at, a.ceiling_pusd
         FROM attempt a LEFT JOIN job j ON j.id = a.job_id
         WHERE a.cost_basis = 'unknown' AND a.batch_id = ?1 ORDER BY a.id)sql"),
-      price_(db, R"sql(
-        SELECT id, input_pusd, cached_input_pusd, cache_write_input_pusd, output_pusd,
-               flex_input_pusd, flex_cached_input_pusd, flex_cache_write_input_pusd,
-               flex_output_pusd
-        FROM price WHERE provider = ?1 AND model = ?2 AND effective_at <= ?3
-        ORDER BY effective_at DESC LIMIT 1)sql"),
-      insert_price_(db, R"sql(
-        INSERT INTO price (provider, model, effective_at, source, input_pusd, cached_input_pusd,
-                           cache_write_input_pusd, output_pusd, flex_input_pusd,
-                           flex_cached_input_pusd, flex_cache_write_input_pusd, flex_output_pusd)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12))sql"),
       start_worker_(db, R"sql(
         INSERT INTO worker (pid, version, started_at, seen_at) VALUES (?1, ?2, ?3, ?3))sql"),
       publish_worker_(db, R"sql(
@@ -86,7 +76,7 @@ AttemptId Ledger::open(const NewAttempt& a) {
       a.waited_for.empty() ? std::nullopt : std::optional(a.waited_for);
   CHECK(open_.change(a.job, a.batch, a.number, a.worker, a.route, a.provider, a.model,
                      a.model_asked, a.opened_at_ms, a.request_bytes, a.max_output_tokens,
-                     a.ceiling_pusd, a.ceiling_price, waited_for) == 1);
+                     a.ceiling_pusd, a.ceiling_price, waited_for, a.estimated_tokens) == 1);
   return {last_insert_id(db_)};
 }
 
@@ -114,7 +104,8 @@ std::optional<MoneyChange> Ledger::settle(AttemptId id, const Settlement& s, std
       id, now_ms, s.outcome, message, s.http_status, request_id, returned, finish,
       tokens(usage.fresh_tokens), tokens(usage.cached_tokens), tokens(usage.cache_write_tokens),
       tokens(usage.output_tokens), tokens(usage.reasoning_tokens), raw, s.price, s.cost_pusd,
-      s.cost_basis, s.first_byte_ms, s.total_ms, s.provider_ms, tier);
+      s.cost_basis, s.first_byte_ms, s.total_ms, s.provider_ms, tier,
+      tokens(usage.cache_write_1h_tokens), s.reported_pusd);
   if (changed == 0) return std::nullopt;
   MoneyChange change;
   change.spent_pusd = s.cost_pusd.value_or(0);
@@ -144,34 +135,6 @@ std::vector<UnknownAttempt> Ledger::unknown_attempts(BatchId batch) {
                         row.maybe_integer(7)});
   }
   return attempts;
-}
-
-std::optional<PriceRow> Ledger::price(const std::string& provider, const std::string& model,
-                                      std::int64_t at_ms) {
-  Cursor row = price_.run(provider, model, at_ms);
-  if (!row.next()) return std::nullopt;
-  PriceRow price{{row.integer(0)},
-                 {row.integer(1), row.integer(2), row.integer(3), row.integer(4)},
-                 std::nullopt};
-  if (!row.is_null(5)) {
-    price.flex_price = ModelPrice{row.integer(5), row.integer(6), row.integer(7), row.integer(8)};
-  }
-  return price;
-}
-
-PriceRow Ledger::record_price(const std::string& provider, const std::string& model,
-                              const ModelPrice& price, const std::string& source,
-                              std::int64_t now_ms, const std::optional<ModelPrice>& flex_price) {
-  const auto current = this->price(provider, model, now_ms);
-  if (current && current->price == price && current->flex_price == flex_price) return *current;
-  const auto flex = [&](std::int64_t ModelPrice::*rate) {
-    return flex_price ? std::optional<std::int64_t>((*flex_price).*rate) : std::nullopt;
-  };
-  insert_price_.change(provider, model, now_ms, source, price.input_pusd, price.cached_input_pusd,
-                       price.cache_write_input_pusd, price.output_pusd,
-                       flex(&ModelPrice::input_pusd), flex(&ModelPrice::cached_input_pusd),
-                       flex(&ModelPrice::cache_write_input_pusd), flex(&ModelPrice::output_pusd));
-  return {{last_insert_id(db_)}, price, flex_price};
 }
 
 WorkerId Ledger::start_worker(int pid, const std::string& version, std::int64_t now_ms) {

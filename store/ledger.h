@@ -3,7 +3,7 @@
 // The ledger: one row for every request, on disk before the request is sent, and never changed
 // again once it is settled, except that an unknown outcome may become known.
 //
-//   open ──▶ settled: usage | zero | unpriced
+//   open ──▶ settled: usage | provider | zero | unpriced
 //        └─▶ unknown ──▶ usage | zero | ceiling | manual   (late answer, or `docmill settle`)
 //
 // Every method runs in the caller's transaction.
@@ -32,6 +32,7 @@ struct NewAttempt {
   std::int64_t opened_at_ms = 0;
   std::int64_t request_bytes = 0;
   std::int64_t max_output_tokens = 0;
+  std::int64_t estimated_tokens = 0;         // of its input, as the tokenizer or the rule says
   std::string waited_for;                    // what its job waited for; empty: for nothing long
   std::optional<std::int64_t> ceiling_pusd;  // absent: unpriced
   std::optional<PriceId> ceiling_price;
@@ -50,6 +51,7 @@ struct Settlement {
   std::string usage_json;
   std::optional<PriceId> price;
   std::optional<std::int64_t> cost_pusd;
+  std::optional<std::int64_t> reported_pusd;  // what the provider says that it charged
   std::string cost_basis;
   std::optional<std::int64_t> first_byte_ms;
   std::optional<std::int64_t> total_ms;
@@ -110,14 +112,6 @@ class Ledger {
   std::vector<OpenAttempt> open_attempts();
   std::vector<UnknownAttempt> unknown_attempts(BatchId batch);
 
-  // The row in force for a provider's model, or nothing: unpriced.
-  std::optional<PriceRow> price(const std::string& provider, const std::string& model,
-                                std::int64_t at_ms);
-  // The row in force, written if the price differs from it.
-  PriceRow record_price(const std::string& provider, const std::string& model,
-                        const ModelPrice& price, const std::string& source, std::int64_t now_ms,
-                        const std::optional<ModelPrice>& flex_price = std::nullopt);
-
   WorkerId start_worker(int pid, const std::string& version, std::int64_t now_ms);
   // Published for `status`.
   void publish_worker(WorkerId id, std::int64_t answers, const std::string& waits,
@@ -141,8 +135,6 @@ class Ledger {
   Statement settle_;
   Statement open_attempts_;
   Statement unknown_attempts_;
-  Statement price_;
-  Statement insert_price_;
   Statement start_worker_;
   Statement publish_worker_;
   Statement end_worker_;

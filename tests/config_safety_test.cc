@@ -243,7 +243,7 @@ TEST_CASE("the example config loads, with the source article's models and routes
   const Config config = load_config(fs::path(DOCMILL_SOURCE_DIR) / "config/dist/docmill.toml");
   CHECK(config.warnings.empty());
   const auto prices = [&config](const std::string& model) {
-    const ModelPrice price = config.models.at(model).price.value();
+    const ModelPrice price = config.models.at(model).price.value().base;
     return std::pair(price.input_pusd, price.output_pusd);
   };
   using Pair = std::pair<std::int64_t, std::int64_t>;
@@ -252,7 +252,7 @@ TEST_CASE("the example config loads, with the source article's models and routes
   CHECK(prices("gpt-4.1") == Pair{8'000'000, 8'000'000});
   CHECK(prices("claude-sonnet-4.5") == Pair{15'000'000, 15'000'000});
   CHECK(prices("openai/gpt-4.1-mini") == Pair{400'000, 1'600'000});
-  CHECK(config.models.at("deepseek-v3.2").price->cached_input_pusd == 42'000);
+  CHECK(config.models.at("deepseek-v3.2").price->base.cached_input_pusd == 42'000);
   CHECK(config.models.at("anthropic/claude-sonnet-4.5").name == "claude-sonnet-4-5");
   CHECK(config.routes.at("simple_qa") == Chain{"deepseek-v3.2", "gemini-2.5-flash"});
   CHECK(config.routes.at("code_generation") == Chain{"deepseek-v3.2", "gpt-4.1"});

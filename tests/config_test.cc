@@ -134,10 +134,10 @@ extra_body = { reasoning = { effort = "low" }, stop = ["a", 2, 0.5, true] })"));
   const Model& model = config.models.at("small");
   CHECK(model.name == "small-2025");
   REQUIRE(model.price);
-  CHECK(model.price->input_pusd == 3'000'000);
-  CHECK(model.price->cached_input_pusd == 300'000);
-  CHECK(model.price->cache_write_input_pusd == 3'750'000);
-  CHECK(model.price->output_pusd == 15'000'000);
+  CHECK(model.price->base.input_pusd == 3'000'000);
+  CHECK(model.price->base.cached_input_pusd == 300'000);
+  CHECK(model.price->base.cache_write_input_pusd == 3'750'000);
+  CHECK(model.price->base.output_pusd == 15'000'000);
   CHECK(model.context_tokens == 200'000);
   CHECK(model.max_output_tokens == 64'000);
   CHECK(model.temperature == 0.7);
@@ -146,13 +146,15 @@ extra_body = { reasoning = { effort = "low" }, stop = ["a", 2, 0.5, true] })"));
   CHECK(model.per_minute.requests == 50.5);
   CHECK(model.in_flight == 3);
   CHECK(model.extra_body == R"({"reasoning":{"effort":"low"},"stop":["a",2,0.5,true]})");
-  CHECK(config.price_lines.at("small") == 6);
+  CHECK(model.price_source == "docmill.toml:6");
   CHECK(config.warnings.empty());
 }
 
 TEST_CASE("prices are exact however they are written") {
   const auto input_pusd = [](const std::string& written) {
-    return parse(model_with("output = 1\ninput = " + written)).models.at("small").price->input_pusd;
+    return parse(model_with("output = 1\ninput = " + written))
+        .models.at("small")
+        .price->base.input_pusd;
   };
   CHECK(input_pusd("0.42") == 420'000);
   CHECK(input_pusd("0.0028") == 2'800);
@@ -172,8 +174,8 @@ TEST_CASE("a model without a price is unpriced, and one with a price caches at t
   const Config config = parse(kBase);
   CHECK_FALSE(config.models.at("large-4.1").price);
   CHECK(config.models.at("large-4.1").name == "large-4.1");
-  CHECK(config.models.at("small").price->cached_input_pusd == 420'000);
-  CHECK(config.models.at("small").price->cache_write_input_pusd == 420'000);
+  CHECK(config.models.at("small").price->base.cached_input_pusd == 420'000);
+  CHECK(config.models.at("small").price->base.cache_write_input_pusd == 420'000);
 }
 
 TEST_CASE("a small context leaves room beside the default answer") {

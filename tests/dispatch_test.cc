@@ -247,7 +247,7 @@ TEST_CASE("the brake counts the last hundred and begins anew") {
 
 TEST_CASE_METHOD(WorkerTest, "flex is billed by the tier that the reply names") {
   models["large"].service_tier = "flex";
-  models["large"].flex_price = ModelPrice{5, 5, 5, 5};
+  models["large"].price->variants = {{"flex", 0, "", {5, 5, 5, 5}}};
   chain = {"large"};
   options.in_flight = 1;
   const auto answer = [](const std::string& tier) {

@@ -41,8 +41,8 @@ void check_row(const Row& row, const Provider& provider = {}) {
   CHECK(decoded.outcome.error_class == row.error_class);
   CHECK(decoded.outcome.may_be_billed == (row.cost_basis == kUnknown));
   CHECK(decoded.text.empty());
-  const PriceRow price{PriceId{7}, {2'000'000, 500'000, 2'500'000, 8'000'000}};
-  const Settlement settlement = settlement_of(decoded, reply, price);
+  const PriceRow price{PriceId{7}, ModelPrice{2'000'000, 500'000, 2'500'000, 8'000'000}};
+  const Settlement settlement = settlement_of(decoded, reply, {price});
   CHECK(settlement.cost_basis == row.cost_basis);
   CHECK(settlement.cost_pusd ==
         (row.cost_basis == kZero ? std::optional<std::int64_t>(0) : std::nullopt));
@@ -397,7 +397,7 @@ TEST_CASE("errors: where a provider bills errors, every 5xx may cost its ceiling
   for (const int status : {500, 501, 502, 503, 504, 520, 529}) {
     const DecodedReply decoded = decode_reply(http(status, ""), provider);
     CHECK(decoded.outcome.may_be_billed);
-    CHECK(settlement_of(decoded, http(status, ""), std::nullopt).cost_basis == kUnknown);
+    CHECK(settlement_of(decoded, http(status, ""), {}).cost_basis == kUnknown);
   }
   for (const int status : {400, 401, 402, 404, 429}) {
     CHECK_FALSE(decode_reply(http(status, ""), provider).outcome.may_be_billed);
@@ -409,9 +409,9 @@ TEST_CASE("errors: an error that says what it used costs that") {
       R"({"error":{"message":"x","type":"server_error"},)"
       R"("usage":{"prompt_tokens":10,"completion_tokens":0,"total_tokens":10}})";
   const DecodedReply decoded = decode_reply(http(500, body), Provider{});
-  const PriceRow price{PriceId{7}, {2'000'000, 500'000, 0, 8'000'000}};
+  const PriceRow price{PriceId{7}, ModelPrice{2'000'000, 500'000, 0, 8'000'000}};
 
-  const Settlement settlement = settlement_of(decoded, http(500, body), price);
+  const Settlement settlement = settlement_of(decoded, http(500, body), {price});
 
   CHECK(settlement.cost_basis == "usage");
   CHECK(settlement.cost_pusd == 20'000'000);
@@ -456,7 +456,7 @@ TEST_CASE("errors: an exchange that was not complete") {
       CHECK(decoded.outcome.error_class == cut.error_class);
       CHECK(decoded.outcome.error_message.find("libcurl's words") != std::string::npos);
       CHECK(decoded.text.empty());
-      const Settlement settlement = settlement_of(decoded, reply, std::nullopt);
+      const Settlement settlement = settlement_of(decoded, reply, {});
       CHECK(settlement.cost_basis == cut.cost_basis);
       CHECK(settlement.http_status.value_or(0) == status);
     }

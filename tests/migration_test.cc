@@ -102,3 +102,20 @@ TEST_CASE("a migration that is cut off anywhere is made again") {
     CHECK(cuts > 10);
   }
 }
+
+TEST_CASE("prices of schema 3 and who was billed by them stay") {
+  const Scratch scratch;
+  const fs::path store = scratch.path / "old.db";
+  fs::copy_file(fixture(3), store);
+  const std::string before = text(store, R"sql(
+      SELECT group_concat(id || ' ' || input_pusd || ' ' || output_pusd || ' ' ||
+                          coalesce(flex_input_pusd, '-'), ',') FROM price)sql");
+  const std::string billed = text(store, "SELECT group_concat(price_id, ',') FROM attempt");
+  create_or_migrate(store);
+  CHECK(before == text(store, R"sql(
+      SELECT group_concat(p.id || ' ' || p.input_pusd || ' ' || p.output_pusd || ' ' ||
+                          coalesce(v.input_pusd, '-'), ',')
+      FROM price p LEFT JOIN price_variant v ON v.price_id = p.id AND service_tier = 'flex')sql"));
+  CHECK(billed == text(store, "SELECT group_concat(price_id, ',') FROM attempt"));
+  CHECK(text(store, "SELECT count(*) FROM pragma_foreign_key_check") == "0");
+}

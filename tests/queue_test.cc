@@ -20,7 +20,8 @@ class QueueTest : public WorkerTest {
     id = queue.open_batch_in_transaction(wanted).id;
     Transaction transaction(db);
     worker = queue.ledger().start_worker(1, "test", clock.now);
-    price = queue.ledger().record_price("p", "m", ModelPrice{2, 1, 2, 4}, "config", clock.now);
+    price =
+        queue.prices().record({{}, "p", "m", clock.now, "config", "test", ModelPrice{2, 1, 2, 4}});
     transaction.commit();
   }
 
@@ -283,17 +284,4 @@ TEST_CASE_METHOD(QueueTest, "the schema refuses a row that breaks what its state
     INFO(broken);
     CHECK_THROWS(db.connection().exec(broken));
   }
-}
-
-TEST_CASE_METHOD(QueueTest, "an unchanged price is one row, a changed one a new row") {
-  Transaction transaction(db);
-  Ledger& ledger = queue.ledger();
-  const ModelPrice rates{2, 1, 2, 4};
-  CHECK(ledger.record_price("p", "m", rates, "config", clock.now + 5).id == price.id);
-  const ModelPrice dearer{3, 1, 2, 4};
-  const PriceRow second = ledger.record_price("p", "m", dearer, "config", clock.now + 10);
-  CHECK(second.id != price.id);
-  CHECK(ledger.price("p", "m", clock.now + 9)->id == price.id);
-  CHECK(ledger.price("p", "m", clock.now + 10)->id == second.id);
-  CHECK_FALSE(ledger.price("p", "other", clock.now));
 }

@@ -60,8 +60,8 @@ void check_failed(const std::string& body, Ending ending, const std::string& err
   CHECK(decoded.outcome.error_class == error_class);
   CHECK_FALSE(decoded.outcome.error_message.empty());
   CHECK(decoded.outcome.may_be_billed == (cost_basis == "unknown"));
-  const PriceRow price{PriceId{1}, {1, 1, 1, 1}};
-  const Settlement settlement = settlement_of(decoded, http_200(body), price);
+  const PriceRow price{PriceId{1}, ModelPrice{1, 1, 1, 1}};
+  const Settlement settlement = settlement_of(decoded, http_200(body), {price});
   CHECK(settlement.cost_basis == cost_basis);
   CHECK(settlement.outcome == error_class);
 }
@@ -87,7 +87,7 @@ TEST_CASE("reply: an answer of OpenAI's, as recorded") {
   CHECK(decoded.text == "A poem.");
   CHECK(decoded.model_returned == "gpt-3.5-turbo-0125");
 
-  const Settlement settlement = settlement_of(decoded, reply, std::nullopt);
+  const Settlement settlement = settlement_of(decoded, reply, {});
   CHECK(settlement.outcome == "answered");
   CHECK(settlement.error_message.empty());
   CHECK(settlement.http_status == 200);
@@ -263,8 +263,8 @@ TEST_CASE("reply: an error beside an answer is an error, and costs what it says 
                Ending::overloaded, "overloaded", "usage");
   const std::string body =
       R"({"error":{"code":502,"message":"x"},"usage":{"prompt_tokens":0,"completion_tokens":0}})";
-  const Settlement settlement =
-      settlement_of(decode(body), http_200(body), PriceRow{PriceId{1}, {1, 1, 1, 1}});
+  const Settlement settlement = settlement_of(
+      decode(body), http_200(body), Billing{PriceRow{PriceId{1}, ModelPrice{1, 1, 1, 1}}});
   CHECK(settlement.cost_pusd == 0);
 }
 
@@ -346,7 +346,7 @@ TEST_CASE("reply: words of a provider are shown as one line of bounded length") 
   CHECK(decoded.model_returned.size() < 250);
   CHECK(decoded.outcome.error_message.size() <= 500);
   CHECK(decoded.outcome.error_message.find('\n') == std::string::npos);
-  const Settlement settlement = settlement_of(decoded, http_200(body), std::nullopt);
+  const Settlement settlement = settlement_of(decoded, http_200(body), {});
   CHECK(settlement.finish_reason.size() < 50);
   CHECK(settlement.finish_reason.substr(0, 5) == "odd\\n");
 }

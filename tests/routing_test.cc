@@ -132,7 +132,10 @@ tenant.acme.monthly = 500
   CHECK_FALSE(rates.requests);
   const Model& model = config.models.at("m");
   CHECK(model.per_minute.tokens == 500.0);
-  CHECK(model.flex_price == ModelPrice{1'000'000, 1'000'000, 1'000'000, 2'000'000});
+  REQUIRE(model.price);
+  CHECK(model.price->variants ==
+        std::vector<PriceVariant>{
+            {"flex", 0, "", {1'000'000, 1'000'000, 1'000'000, 2'000'000, 1'000'000}}});
   CHECK(model.service_tier == "flex");
   CHECK(model.stream);
   CHECK(model.unbounded_reasoning);

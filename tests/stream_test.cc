@@ -323,7 +323,8 @@ TEST_CASE("stream: a cut answer's use is an estimate, and says so") {
         R"({"completion_tokens":4,"estimated":true,"prompt_tokens":40})");
   CHECK(estimated_usage_json(reply_of({}, Exchange::cut), 40).empty());
   const DecodedReply decoded = decode_reply(cut, provider_of(Dialect::openai));
-  const Settlement settlement = settlement_of(decoded, cut, PriceRow{PriceId{1}, {1, 1, 1, 1}});
+  const Settlement settlement =
+      settlement_of(decoded, cut, Billing{PriceRow{PriceId{1}, ModelPrice{1, 1, 1, 1}}});
   CHECK(settlement.cost_basis == "unknown");
   CHECK_FALSE(settlement.usage);
 }

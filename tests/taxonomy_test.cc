@@ -97,8 +97,8 @@ struct Row {
 void check_row(const Row& row, const Provider& provider = {}) {
   INFO(row.signal);
   const DecodedReply decoded = decode_reply(row.reply, provider);
-  const PriceRow price{PriceId{1}, {1, 1, 1, 1}};
-  CHECK(settlement_of(decoded, row.reply, price).cost_basis == row.cost_basis);
+  const PriceRow price{PriceId{1}, ModelPrice{1, 1, 1, 1}};
+  CHECK(settlement_of(decoded, row.reply, {price}).cost_basis == row.cost_basis);
   const Course course = course_of(row.action);
   JobFacts job;
   job.chain_length = 3;

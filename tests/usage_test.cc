@@ -180,7 +180,8 @@ TEST_CASE("usage: what cannot be is not believed, and the cost stays unknown") {
     CHECK(decoded.outcome.ending == Ending::answered);  // the answer is none the worse
     CHECK(decoded.outcome.may_be_billed);
     CHECK_FALSE(decoded.usage.has_value());
-    const Settlement settlement = settlement_of(decoded, reply, PriceRow{PriceId{1}, kGpt41});
+    const Settlement settlement =
+        settlement_of(decoded, reply, Billing{PriceRow{PriceId{1}, kGpt41}});
     CHECK(settlement.cost_basis == "unknown");
     CHECK_FALSE(settlement.cost_pusd.has_value());
     CHECK_FALSE(settlement.price.has_value());
@@ -218,12 +219,12 @@ TEST_CASE("usage: the basis of a cost") {
   const HttpReply reply = answer_with(R"({"prompt_tokens":10,"completion_tokens":1})");
   const DecodedReply decoded = decode_reply(reply, Provider{});
 
-  const Settlement priced = settlement_of(decoded, reply, PriceRow{PriceId{3}, kGpt41});
+  const Settlement priced = settlement_of(decoded, reply, Billing{PriceRow{PriceId{3}, kGpt41}});
   CHECK(priced.cost_basis == "usage");
   CHECK(priced.cost_pusd == 28'000'000);
   CHECK(priced.price->value == 3);
 
-  const Settlement unpriced = settlement_of(decoded, reply, std::nullopt);
+  const Settlement unpriced = settlement_of(decoded, reply, {});
   CHECK(unpriced.cost_basis == "unpriced");
   CHECK_FALSE(unpriced.cost_pusd.has_value());
   CHECK_FALSE(unpriced.price.has_value());

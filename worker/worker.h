@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "llm/price_book.h"
 #include "llm/reply.h"
 #include "llm/request.h"
 #include "queue/brake.h"
@@ -76,7 +77,6 @@ class Worker {
     const Provider* provider = nullptr;
     const BatchSpec* spec = nullptr;
     std::string tenant;
-    std::optional<PriceRow> price;
     Form form;
     Departure departure;
   };
@@ -117,8 +117,8 @@ class Worker {
   Start start_head(Feed& feed);
   std::optional<Refusal> refusal_at(const Feed& feed, const Link& link, bool is_last);
   Start start_on(Feed& feed, Job job, int position, Lane& lane);
-  Start send_on(Feed& feed, const Job& job, const ClaimTerms& terms, const ChatRequest& request,
-                EncodedRequest encoded, Lane& lane);
+  Start send_on(Feed& feed, const Job& job, const ClaimTerms& terms, EncodedRequest encoded,
+                Lane& lane);
   Onward onward_from(const Route& route, int position, const Job& job, const ChatRequest& request);
   std::string waited_for(const Feed& feed, const Job& job) const;
   std::string cap_problem(const AgendaBatch& batch, const Model& model) const;
@@ -148,6 +148,7 @@ class Worker {
   Setup setup_;
   WorkerOptions options_;
   JobQueue queue_;
+  PriceBook prices_;
   Agenda agenda_;
   Caps caps_;
   std::map<BatchId, Brake> brakes_;
@@ -155,7 +156,6 @@ class Worker {
   std::set<std::string> have_answered_;                 // providers, in this life
   std::map<std::string, Breaker> hosts_;                // by origin
   std::map<std::string, std::unique_ptr<Lane>> lanes_;  // by model key
-  std::map<std::string, PriceRow> prices_;              // by model key
   std::map<std::int64_t, Flight> flights_;              // by attempt; open in the ledger
   std::vector<Received> replies_;                       // until their settling is on disk
   std::vector<HttpRequest> to_send_;                    // until their claims are on disk

@@ -243,7 +243,7 @@ Onward Worker::onward_from(const Route& route, int position, const Job& job,
 // Under a cap every request needs a bound on what it can cost. Empty: it has one.
 std::string Worker::cap_problem(const AgendaBatch& batch, const Model& model) const {
   if (!batch.row.cap_pusd && !caps_.binds(batch.row.tenant)) return {};
-  if (!prices_.contains(model.key)) {
+  if (!prices_.asked(model.key)) {
     return fmt::format("{} has no price, and a cap needs one", model.key);
   }
   const std::string reason = unbounded_reason(model);
@@ -294,9 +294,10 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   terms.max_input_tokens = encoded.max_input_tokens;
   terms.max_output_tokens = encoded.max_output_tokens;
   terms.waited_for = waited_for(feed, job);
-  const auto price = prices_.find(model.key);
-  if (price != prices_.end()) terms.price = price->second;
-  return send_on(feed, job, terms, request, std::move(encoded), lane);
+  terms.estimated_tokens = estimated_tokens(request.system) + estimated_tokens(request.user);
+  terms.asked_tier = model.service_tier;
+  terms.price = prices_.asked(model.key);
+  return send_on(feed, job, terms, std::move(encoded), lane);
 }
 
 // What the feed was blocked by lately, if the job was there already and it was for long.
@@ -312,12 +313,13 @@ std::string Worker::waited_for(const Feed& feed, const Job& job) const {
 
 // The last gates, the caps; then the job is claimed.
 Worker::Start Worker::send_on(Feed& feed, const Job& job, const ClaimTerms& terms,
-                              const ChatRequest& request, EncodedRequest encoded, Lane& lane) {
+                              EncodedRequest encoded, Lane& lane) {
   const AgendaBatch& batch = *feed.batch;
   const std::int64_t now_ms = clock_.now_ms();
   std::int64_t ceiling_most_pusd = 0;
   if (terms.price) {
-    ceiling_most_pusd = ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens, *terms.price);
+    ceiling_most_pusd = ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens,
+                                     terms.price->price, terms.asked_tier);
   }
   if (const auto refused = caps_.refusal(batch.row.tenant, ceiling_most_pusd, now_ms)) {
     return meet_period_cap(feed, *refused);
@@ -329,8 +331,7 @@ Worker::Start Worker::send_on(Feed& feed, const Job& job, const ClaimTerms& term
     if (blocked->second.ended_ms == 0) blocked->second.ended_ms = now_ms;
   }
   claim->is_capped = batch.row.cap_pusd.has_value() || caps_.binds(batch.row.tenant);
-  const double input_tokens =
-      lane.expected_tokens(estimated_tokens(request.system) + estimated_tokens(request.user));
+  const double input_tokens = lane.expected_tokens(terms.estimated_tokens);
   const Departure departure =
       lane.start(now_ms, {input_tokens, static_cast<double>(terms.max_output_tokens)});
   const Provider& provider = setup_.providers.at(lane.model().provider);
@@ -346,7 +347,7 @@ Worker::Start Worker::send_on(Feed& feed, const Job& job, const ClaimTerms& term
   to_send_.push_back(std::move(out));
   const std::int64_t attempt = claim->attempt.value;
   flights_.emplace(attempt, Flight{std::move(*claim), &lane, &provider, batch.spec,
-                                   batch.row.tenant, terms.price, lane.form(), departure});
+                                   batch.row.tenant, lane.form(), departure});
   return Start::started;
 }
 

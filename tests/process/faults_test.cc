@@ -38,7 +38,7 @@ cached_input = 0.042
 output = 0.84
 [models.good]
 provider = "sim"
-name = "m"
+name = "n"
 input = 2
 cached_input = 0.5
 output = 8
@@ -63,7 +63,7 @@ TEST_CASE_METHOD(MillTest, "whatever a provider does, every document ends and ev
   CHECK(breaches_of_ledger(store, log) == Breaches());
   CHECK(breaches_of_money(store, log,
                           {{kEveryFault, {420'000, 42'000, 840'000}},
-                           {"m", {2'000'000, 500'000, 8'000'000}}}) == Breaches());
+                           {"n", {2'000'000, 500'000, 8'000'000}}}) == Breaches());
   // May be billed: at most twice on one model.
   CHECK(store
             .rows(R"sql(

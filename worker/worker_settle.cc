@@ -1,0 +1,205 @@
+// What the worker does with a reply: it is decoded, settled, and tells lanes, brakes and pauses.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "llm/reply.h"
+#include "tasks/task.h"
+#include "worker/worker.h"
+
+namespace docmill {
+namespace {
+
+// The key was accepted and the account is in order, whatever else was wrong.
+bool has_heard_us(Ending ending) {
+  return ending != Ending::not_sent && ending != Ending::cut && ending != Ending::too_slow &&
+         ending != Ending::server_error && ending != Ending::overloaded;
+}
+
+// For people, the cause before the provider's own words.
+std::string pause_reason(const Outcome& outcome) {
+  static const std::map<std::string, const char*> kCauses = {
+      {"out_of_money", "out of credit"},
+      {"bad_key", "its key is refused"},
+      {"account", "its account is not in order"},
+      {"redirect", "it redirects, which is not followed with a key"},
+      {"not_found", "the model is not there"},
+      {"forbidden", "the key may not use it"},
+      {"unsupported_parameter", "it refuses a parameter"}};
+  const auto cause = kCauses.find(outcome.error_class);
+  if (cause == kCauses.end()) return outcome.error_message;
+  return fmt::format("{} ({})", cause->second, outcome.error_message);
+}
+
+}  // namespace
+
+void Worker::settle_replies() {
+  for (const Received& received : replies_) {
+    const auto it = flights_.find(received.attempt.value);
+    CHECK(it != flights_.end());
+    settle(it->second, received.reply);
+    flights_.erase(it);
+  }
+  for (const BatchId batch : queue_.finish_ended()) {
+    log_info("batch={} finished", queue_.jobs().batch(batch).name);
+    must_look_ = true;
+  }
+}
+
+DecodedReply Worker::decode(const Flight& flight, const HttpReply& reply,
+                            std::optional<Answer>& answer) {
+  DecodedReply decoded = decode_reply(reply, *flight.provider);
+  transport_.hide_key(*flight.provider, true, decoded.text);
+  for (std::string* said :
+       {&decoded.outcome.error_message, &decoded.finish_reason, &decoded.model_returned,
+        &decoded.request_id, &decoded.usage_json, &decoded.service_tier}) {
+    transport_.hide_key(*flight.provider, false, *said);
+  }
+  check_pin(decoded, flight.lane->model());
+  if (!decoded.refused_parameter.empty() &&
+      flight.lane->repair(flight.form, decoded.refused_parameter)) {
+    decoded.outcome.ending = Ending::repaired;
+    log_info("model={} from now on is asked in another form: \"{}\"", flight.lane->model().key,
+             decoded.outcome.error_message);
+  }
+  if (decoded.outcome.ending == Ending::answered) {
+    CheckedAnswer checked = check_answer(*flight.spec, decoded.text);
+    if (checked.result) {
+      answer = Answer{std::move(*checked.result), decoded.finish_reason};
+    } else {
+      decoded.outcome.ending = Ending::invalid_output;
+      decoded.outcome.error_class = "invalid_output";
+      decoded.outcome.error_message = checked.problem;
+    }
+  }
+  return decoded;
+}
+
+void Worker::settle(Flight& flight, const HttpReply& reply) {
+  lock_.set_suspect(flight.claim.job.id.value);
+  std::optional<Answer> answer;
+  const DecodedReply decoded = decode(flight, reply, answer);
+  const Model& model = flight.lane->model();
+  const std::int64_t sent_at_ms = flight.claim.opened_at_ms;
+  const Billing billing{prices_.returned(model.key, decoded.model_returned, sent_at_ms), sent_at_ms,
+                        model.service_tier == "priority"};
+  Settlement settlement = settlement_of(decoded, reply, billing);
+  if (settlement.cost_basis == "unknown" && reply.streamed) {
+    settlement.usage_json =
+        estimated_usage_json(reply, static_cast<std::int64_t>(flight.departure.load.input_tokens));
+  }
+  const AgendaBatch* batch = agenda_.find(flight.claim.job.batch);
+  const bool unwanted =
+      (batch != nullptr ? batch->row : queue_.jobs().batch(flight.claim.job.batch))
+          .cancelled_at_ms.has_value();
+  const Settled settled =
+      queue_.settle(flight.claim, decoded.outcome, settlement, answer, unwanted, random());
+  lock_.set_suspect(0);
+  if (settlement.cost_basis != "unknown") {
+    caps_.add(flight.tenant, flight.claim.opened_at_ms,
+              settlement.cost_pusd.value_or(0) - flight.claim.ceiling_pusd.value_or(0));
+  }
+  after_settle(flight, decoded, settled, read_rate_headers(reply));
+}
+
+void Worker::after_settle(const Flight& flight, const DecodedReply& decoded, const Settled& settled,
+                          const RateHints& hints) {
+  const Outcome& outcome = decoded.outcome;
+  const Model& model = flight.lane->model();
+  flight.lane->end(flight.departure, outcome, settled.decision, decoded.usage, hints,
+                   clock_.now_ms());
+  has_more_ = true;  // a slot is free, and the job may be ready again
+  if (outcome.ending == Ending::answered) {
+    ++answers_;
+    have_answered_.insert(model.provider);
+    in_flight_limit_ = options_.in_flight;
+  } else {
+    log_info("job={} attempt={} model={} outcome={} \"{}\"", flight.claim.job.id.value,
+             flight.claim.attempt.value, model.key, outcome.error_class, outcome.error_message);
+  }
+  if (settled.passed_ceiling) {
+    log_warning("job={} attempt={} model={} cost more than its ceiling{}",
+                flight.claim.job.id.value, flight.claim.attempt.value, model.key,
+                flight.claim.is_capped ? "; its batch is held" : "");
+    must_look_ = true;
+  }
+  const Move move = settled.decision.move;
+  if (settled.changed_job && (move == Move::done || move == Move::fail)) {
+    note_end(flight.claim.job.batch, *flight.spec, move == Move::done ? "" : outcome.error_class);
+  }
+  end_pauses(flight, outcome, settled);
+}
+
+// Too many failures hold the batch, before they cost more.
+void Worker::note_end(BatchId batch, const BatchSpec& spec, const std::string& error_class) {
+  const auto brake = brakes_.try_emplace(batch, Brake(parse_brake(spec.brake).value_or(0))).first;
+  const std::optional<std::string> reason = brake->second.note(error_class);
+  if (!reason) return;
+  queue_.jobs().set_held(batch, reason);
+  log_warning("batch={} is held by {}", queue_.jobs().batch(batch).name, *reason);
+  must_look_ = true;
+}
+
+void Worker::end_pauses(const Flight& flight, const Outcome& outcome, const Settled& settled) {
+  const Model& model = flight.lane->model();
+  Limits& shared = provider_limits_.at(model.provider);
+  if (settled.decision.pauses == Pauses::provider) {
+    pause(shared, model.provider, pause_reason(outcome));
+  } else if (settled.decision.pauses == Pauses::model) {
+    pause(flight.lane->own_limits(), model.key, pause_reason(outcome));
+  }
+  for (Limits* limits : {&shared, &flight.lane->own_limits()}) {
+    if (!limits->pause || !limits->pause->is_probing) continue;
+    limits->pause->is_probing = false;
+    if (settled.decision.pauses != Pauses::nothing || outcome.ending == Ending::aborted) continue;
+    if (!has_heard_us(outcome.ending)) {
+      limits->pause->probe_at_ms = clock_.now_ms() + options_.pause_probe_ms;
+      continue;
+    }
+    log_info("{} works again", limits->name);
+    queue_.jobs().resume_provider(limits->name);
+    limits->pause.reset();
+  }
+}
+
+void Worker::pause(Limits& limits, const std::string& key, const std::string& reason) {
+  const std::int64_t now_ms = clock_.now_ms();
+  const std::int64_t probe_at_ms = now_ms + options_.pause_probe_ms;
+  if (!limits.pause) log_warning("{} is paused: {}", key, reason);
+  limits.pause = Pause{reason, probe_at_ms, false};
+  queue_.jobs().pause_provider(key, reason, now_ms, probe_at_ms);
+}
+
+// What `resume --provider` took away is over; what the last life paused stays paused.
+void Worker::load_pauses() {
+  const std::vector<ProviderPause> rows = queue_.jobs().pauses();
+  const auto load = [&](const std::string& key, Limits& limits) {
+    const auto row = std::find_if(rows.begin(), rows.end(),
+                                  [&](const ProviderPause& pause) { return pause.key == key; });
+    if (row == rows.end()) {
+      limits.pause.reset();
+    } else if (!limits.pause) {
+      limits.pause = Pause{row->reason, row->probe_at_ms, false};
+    }
+  };
+  for (auto& [name, limits] : provider_limits_) {
+    load(name, limits);
+    const auto problem = setup_.no_key.find(name);
+    if (problem != setup_.no_key.end()) limits.pause = Pause{problem->second, kNeverMs, false};
+  }
+  for (auto& [key, lane] : lanes_) load(key, lane->own_limits());
+}
+
+// A new life may have been started because the key was mended: one document asks at once.
+void Worker::probe_soon() {
+  const auto probe = [&](Limits& limits) {
+    if (limits.pause && limits.pause->probe_at_ms != kNeverMs) limits.pause->probe_at_ms = 0;
+  };
+  for (auto& [name, limits] : provider_limits_) probe(limits);
+  for (auto& [key, lane] : lanes_) probe(lane->own_limits());
+}
+
+}  // namespace docmill
