@@ -57,6 +57,15 @@ std::string iso_day(std::int64_t time_ms) {
   return fmt::format("{:04}-{:02}-{:02}", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday);
 }
 
+std::optional<std::int64_t> parse_iso_time(const std::string& text) {
+  std::tm parts{};
+  const char* end = strptime(text.c_str(), "%Y-%m-%d", &parts);
+  if (end != nullptr && *end == 'T') end = strptime(end, "T%H:%M:%S", &parts);
+  if (end != nullptr && *end == 'Z') ++end;
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  return std::int64_t{timegm(&parts)} * 1000;
+}
+
 std::string human_duration(std::int64_t duration_ms) {
   if (duration_ms < 0) duration_ms = 0;
   if (duration_ms < 1000) return fmt::format("{} ms", duration_ms);

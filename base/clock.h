@@ -3,6 +3,7 @@
 // What time it is. Everything else is told; nothing else asks the machine.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace docmill {
@@ -33,6 +34,8 @@ std::string clock_time(std::int64_t time_ms);
 std::string short_time(std::int64_t time_ms);
 // "2026-11-24" of that UTC day.
 std::string iso_day(std::int64_t time_ms);
+// Reads "2026-11-24" and "2026-11-24T09:00:00Z", UTC. Nothing: it is neither.
+std::optional<std::int64_t> parse_iso_time(const std::string& text);
 // "850 ms", "41 s", "8 min 23 s", "2 h 5 min", "3 days".
 std::string human_duration(std::int64_t duration_ms);
 

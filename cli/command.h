@@ -40,6 +40,7 @@ Action add_resume(CLI::App& app, const Global& global);
 Action add_cancel(CLI::App& app, const Global& global);
 Action add_settle(CLI::App& app, const Global& global);
 Action add_check(CLI::App& app, const Global& global);
+Action add_prices(CLI::App& app, const Global& global);
 Action add_backup(CLI::App& app, const Global& global);
 Action add_prune(CLI::App& app, const Global& global);
 Action add_selftest(CLI::App& app, const Global& global);

@@ -9,6 +9,8 @@
 #include "base/file.h"
 #include "base/money.h"
 #include "base/text.h"
+#include "config/known.h"
+#include "llm/price_book.h"
 
 namespace docmill {
 namespace {
@@ -33,12 +35,21 @@ UsageError no_such_batch(const std::string& name, const std::vector<Batch>& batc
 
 Config open_config(const Global& global) {
   const std::optional<fs::path> file = find_config(global.config);
-  if (!file) return Config{};
+  if (!file) return known_config();
   // Whoever put a docmill.toml into this folder decides where documents go, so it is named.
   if (!global.config && file->is_relative()) say(global, "config: " + file->string());
   Config config = load_config(*file);
   for (const std::string& warning : config.warnings) say(global, "warning: " + warning);
+  fill_known_prices(config);
   return config;
+}
+
+void price_by_store(const fs::path& store, Config& config) {
+  if (!fs::exists(store)) return;
+  SqliteCommit commit;
+  Database db(store, Access::read_only, commit);
+  PriceList list(db);
+  fill_prices(list, config.providers, config.models, SystemClock().now_ms());
 }
 
 fs::path find_store(const Global& global, const Config& config) {

@@ -16,8 +16,12 @@
 
 namespace docmill {
 
-// The config in force, its warnings on stderr. Without any file: defaults, no providers.
+// The config in force, its warnings on stderr. Without any file: what is known of the vendors whose
+// usual variable is set (config/known.h).
 Config open_config(const Global& global);
+// Gives models without a price in the config the one that the store's lists have; nothing when the
+// store is not there yet.
+void price_by_store(const std::filesystem::path& store, Config& config);
 
 // --store, $DOCMILL_STORE, [store] path, $STATE_DIRECTORY, $XDG_STATE_HOME. Makes the folder only
 // for the last, which is ours.

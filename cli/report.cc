@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <ctime>
 
 #include "base/errors.h"
 #include "cli/open.h"
@@ -25,14 +24,9 @@ struct ReportFlags {
 // "2026-11-24" or "2026-11-24T09:00:00Z", UTC.
 std::optional<std::int64_t> parse_time(const std::string& flag, const std::string& text) {
   if (text.empty()) return std::nullopt;
-  std::tm parts{};
-  const char* end = strptime(text.c_str(), "%Y-%m-%d", &parts);
-  if (end != nullptr && *end == 'T') end = strptime(end, "T%H:%M:%S", &parts);
-  if (end != nullptr && *end == 'Z') ++end;
-  if (end == nullptr || *end != '\0') {
-    throw UsageError(fmt::format("{}: a time is like 2026-11-24 or 2026-11-24T09:00:00Z", flag));
-  }
-  return std::int64_t{timegm(&parts)} * 1000;
+  const auto at_ms = parse_iso_time(text);
+  if (at_ms) return at_ms;
+  throw UsageError(fmt::format("{}: a time is like 2026-11-24 or 2026-11-24T09:00:00Z", flag));
 }
 
 int report(const Global& global, const ReportFlags& flags) {

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/money.h"
 #include "base/text.h"
+#include "config/known.h"
 #include "queue/brake.h"
 #include "store/write_lock.h"
 #include "tasks/documents.h"
@@ -127,7 +128,10 @@ std::string text_or_file(const std::string& flag, const std::string& value) {
 
 BatchSpec spec_of(const SubmitFlags& flags, const Config& config) {
   if (config.models.empty()) {
-    throw UsageError("no model is configured; docmill init --provider NAME writes a docmill.toml");
+    throw UsageError(
+        fmt::format("no model is configured: docmill init --provider NAME writes a docmill.toml; "
+                    "or set one of {}",
+                    fmt::join(known_key_variables(), ", ")));
   }
   TaskParameters parameters;
   parameters.to = flags.to;
@@ -255,7 +259,7 @@ void print_estimate(const Global& global, const Submission& sum, const BatchSpec
                           with_commas(sum.most_output_tokens)));
   say(global,
       sum.is_unpriced
-          ? "cost unknown: the model has no price in the config"
+          ? "cost unknown: the model has no price (docmill prices set)"
           : fmt::format("cost at most ~{} if the first model answers everything{}",
                         human_usd(sum.most_cost_pusd),
                         cap_pusd ? fmt::format(", capped at {}", human_usd(*cap_pusd)) : ""));
@@ -285,14 +289,33 @@ void check_cap(const BatchSpec& spec, const Config& config, const std::string& t
     const Model& model = config.models.at(link.model);
     if (!model.price) {
       throw UsageError(fmt::format(
-          "{} needs a price for every model of the chain, and \"{}\" has none in the config", what,
-          link.model));
+          "{} needs a price for every model of the chain, and \"{}\" has none: give it one in the "
+          "config, or docmill prices set {} --input USD --output USD (per million tokens)",
+          what, link.model, link.model));
     }
     if (model.unbounded_reasoning) {
       throw UsageError(fmt::format(
           "{} needs a bound on every request, and \"{}\" has unbounded_reasoning: its output "
           "limit does not bound what it bills. Give --models without it, or no cap",
           what, link.model));
+    }
+  }
+}
+
+// A price per token or per thousand tokens, written where one per million belongs, would make every
+// bill wrong and every cap worthless.
+void check_prices(const SubmitFlags& flags, const BatchSpec& spec, const Config& config,
+                  OpenedQueue& opened) {
+  if (flags.yes) return;
+  for (const Route& route : spec.routes) {
+    for (const Link& link : route.chain) {
+      const Model& model = config.models.at(link.model);
+      if (!model.price) continue;
+      const std::string doubt = price_doubt(
+          *model.price, known_prices(&opened.queue.prices(), model.name, opened.clock.now_ms()));
+      if (doubt.empty()) continue;
+      throw UsageError(fmt::format("{}: {} has {}; mend it, or give --yes if it is right",
+                                   model.price_source, link.model, doubt));
     }
   }
 }
@@ -402,12 +425,15 @@ void declare_submit_flags(CLI::App& command, SubmitFlags& flags) {
                      "hold the batch when this share of its last 100 documents failed (50%, off)");
   command.add_option("--regions", flags.regions, "documents stay in these regions: eu,apac");
   command.add_flag("--dry-run", flags.dry_run, "the estimate alone; nothing is queued");
-  command.add_flag("--yes", flags.yes, "do not ask above [caps] confirm");
+  command.add_flag("--yes", flags.yes, "do not ask above [caps] confirm; the prices are right");
 }
 
 Submission submit(const Global& global, const SubmitFlags& flags) {
-  const Config config = open_config(global);
+  Config config = open_config(global);
   BatchSpec spec = spec_of(flags, config);
+  const fs::path store = find_store(global, config);
+  if (!flags.dry_run) create_or_migrate(store);
+  price_by_store(store, config);
   const std::optional<std::int64_t> cap_pusd = cap_of(flags, config);
   check_cap(spec, config, flags.tenant, cap_pusd);
   Submission sum;
@@ -421,9 +447,8 @@ Submission submit(const Global& global, const SubmitFlags& flags) {
     return sum;
   }
   confirm(global, flags, spec, config, cap_pusd);
-  Global quiet = global;
-  quiet.quiet = true;  // the config's warnings were shown above
-  const std::unique_ptr<OpenedQueue> opened = open_queue(quiet);
+  const auto opened = std::make_unique<OpenedQueue>(store, config);
+  check_prices(flags, spec, config, *opened);
   Batch wanted;
   wanted.name = batch_name_of(flags, spec, opened->clock);
   check_batch_name(wanted.name);

@@ -5,7 +5,9 @@
 #include <CLI/CLI.hpp>
 
 #include "base/errors.h"
+#include "base/log.h"
 #include "cli/worker_life.h"
+#include "config/known.h"
 #include "report/status.h"
 
 namespace docmill {
@@ -40,6 +42,15 @@ int work(const Global& global, const WorkFlags& flags) {
   options.drain = flags.drain;
   options.only_batch = flags.batch;
   if (flags.in_flight > 0) options.in_flight = flags.in_flight;
+  if (config.file.empty() && !config.providers.empty()) {
+    say(global, "no config: vendors are known by their variables; docmill prices list");
+  }
+  for (const auto& [key, model] : config.models) {
+    if (!model.price) continue;
+    const std::string doubt =
+        price_doubt(*model.price, known_prices(nullptr, model.name, SystemClock().now_ms()));
+    if (!doubt.empty()) log_warning("{}: {} has {}", model.price_source, key, doubt);
+  }
   std::string refused;
   const auto life = live_as_worker(
       global, config, store, options, [](StoreReader&) {}, &refused);

@@ -14,30 +14,6 @@ namespace {
 
 constexpr std::int64_t kMostBytes = 1 << 20;
 
-// toml++ nests a table for each dot of a key, and frees them by recursion.
-constexpr std::ptrdiff_t kMostDotsInLine = 200;
-
-void check_lines(std::string_view text, const TomlFile& file) {
-  std::uint32_t line = 1;
-  for (std::size_t start = 0; start <= text.size(); ++line) {
-    const std::size_t end = std::min(text.find('\n', start), text.size());
-    const std::string_view row = text.substr(start, end - start);
-    if (std::count(row.begin(), row.end(), '.') > kMostDotsInLine) {
-      file.fail(line, fmt::format("more than {} dots in one line", kMostDotsInLine));
-    }
-    start = end + 1;
-  }
-}
-
-toml::table parse_toml(std::string_view text, const TomlFile& file) {
-  check_lines(text, file);
-  try {
-    return toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    file.fail(error.source().begin.line, error.description());
-  }
-}
-
 void read_store(TomlTable& table, Config& config) {
   if (const std::optional<std::string> path = table.text("path")) {
     config.store = table.file().resolved(*path);

@@ -100,6 +100,9 @@ class TomlTable {
   std::vector<std::string> asked_;
 };
 
+// Throws UsageError with the line.
+toml::table parse_toml(std::string_view text, const TomlFile& file);
+
 // The name as TOML wants it after a dot: bare where that is allowed, else in quotes.
 std::string quoted_name(std::string_view name);
 // A value for a message. Long ones and ones that look like a key are not repeated.

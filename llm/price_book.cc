@@ -51,6 +51,10 @@ std::string undated(const std::string& name) {
   return name;
 }
 
+int origin_rank(const std::string& origin) {
+  return origin == "set" ? 0 : origin == "import" ? 1 : 2;
+}
+
 bool is_of_config(const Model& model) {
   return model.price_origin.empty() || model.price_origin == "config";
 }
@@ -79,13 +83,14 @@ std::optional<ListedPrice> listed_price(PriceList& list, const Provider& provide
   std::vector<std::string> providers = {provider.name};
   const std::string vendor = vendor_of_host(provider.base_url);
   if (!vendor.empty() && vendor != provider.name) providers.push_back(vendor);
-  std::vector<std::string> names = {key, name, undated(name)};
+  std::optional<ListedPrice> best;
   for (const std::string& who : providers) {
-    for (const std::string& what : names) {
-      if (auto found = list.listed(who, what, now_ms)) return found;
+    for (const std::string& what : {key, name, undated(name)}) {
+      auto found = list.listed(who, what, now_ms);
+      if (found && (!best || origin_rank(found->origin) < origin_rank(best->origin))) best = found;
     }
   }
-  return std::nullopt;
+  return best;
 }
 
 void fill_prices(PriceList& list, const Providers& providers, Models& models, std::int64_t now_ms) {
@@ -152,7 +157,8 @@ std::optional<PriceRow> PriceBook::returned(const std::string& key,
 std::optional<PriceRow> PriceBook::other(const Model& asked_model,
                                          const std::string& model_returned, std::int64_t now_ms) {
   for (const auto& [key, model] : models_) {
-    if (model.provider != asked_model.provider || model.name != model_returned) continue;
+    if (model.provider != asked_model.provider) continue;
+    if (plain_model_name(model.name) != plain_model_name(model_returned)) continue;
     if (auto price = asked(key)) return price;
   }
   const auto found = listed_price(list_, providers_.at(asked_model.provider), model_returned,

@@ -26,7 +26,8 @@ std::string vendor_of_host(const std::string& base_url);
 // Without a vendor before it and a date after it: what two names of one model have in common.
 std::string plain_model_name(const std::string& name);
 
-// What a list says that a model costs on that provider; the config's prices aside.
+// What a list says that a model costs on that provider; the config's prices aside. What was set by
+// hand comes first, then imports, then what came with the program.
 std::optional<ListedPrice> listed_price(PriceList& list, const Provider& provider,
                                         const std::string& key, const std::string& name,
                                         std::int64_t now_ms);

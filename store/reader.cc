@@ -137,7 +137,12 @@ StoreReader::StoreReader(Database& db)
         SELECT model, total_ms FROM
           (SELECT model, total_ms, outcome FROM attempt WHERE batch_id = ?1
            ORDER BY id DESC LIMIT 5000)
-        WHERE outcome = 'answered' AND total_ms IS NOT NULL ORDER BY total_ms)sql") {}
+        WHERE outcome = 'answered' AND total_ms IS NOT NULL ORDER BY total_ms)sql"),
+      estimates_(db, R"sql(
+        SELECT model, count(*), sum(estimated_tokens),
+               sum(fresh_tokens + cached_tokens + cache_write_tokens)
+        FROM (SELECT * FROM attempt ORDER BY id DESC LIMIT 20000)
+        WHERE estimated_tokens > 0 AND fresh_tokens IS NOT NULL GROUP BY model)sql") {}
 
 std::vector<Batch> StoreReader::batches() {
   std::vector<std::string> names;
@@ -219,6 +224,14 @@ std::vector<ModelActivity> StoreReader::activity(BatchId batch) {
     }
   }
   return models;
+}
+
+std::vector<EstimateRecord> StoreReader::estimates() {
+  std::vector<EstimateRecord> records;
+  for (Cursor row = estimates_.run(); row.next();) {
+    records.push_back({row.text(0), row.integer(1), row.integer(2), row.integer(3)});
+  }
+  return records;
 }
 
 std::int64_t StoreReader::spending_since(std::int64_t since_ms) {

@@ -54,6 +54,14 @@ struct ModelActivity {
   std::vector<std::int64_t> total_ms;  // sorted
 };
 
+// How many tokens requests had, by estimate and by the provider's count.
+struct EstimateRecord {
+  std::string model;
+  std::int64_t requests = 0;
+  std::int64_t estimated_tokens = 0;
+  std::int64_t reported_tokens = 0;
+};
+
 struct WorkerRow {
   std::string waits;  // as published: JSON
   std::int64_t seen_at_ms = 0;
@@ -118,6 +126,8 @@ class StoreReader {
   std::optional<WorkerRow> last_worker();
   // Reads all requests of the batch.
   std::vector<ModelActivity> activity(BatchId batch);
+  // Of the last 20,000 requests, by model.
+  std::vector<EstimateRecord> estimates();
   // When the first of its waiting jobs is due.
   std::optional<std::int64_t> next_retry_ms(BatchId batch);
   // What requests opened since then have cost or may cost, over all batches.
@@ -140,7 +150,7 @@ class StoreReader {
   Ledger ledger_;
   Statement batches_, counts_, measured_, open_, unknown_, unpriced_, errors_, worker_, answers_,
       results_, result_by_key_, old_result_, attempts_of_job_, attempts_, job_rows_, first_job_,
-      next_retry_, activity_, latencies_;
+      next_retry_, activity_, latencies_, estimates_;
 };
 
 }  // namespace docmill
