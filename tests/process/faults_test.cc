@@ -87,7 +87,7 @@ TEST_CASE_METHOD(MillTest, "a provider that answers 429 costs time, no try and n
   CHECK(breaches_of_results(store, "b", texts) == Breaches());
   CHECK(store.number("SELECT max(tries) FROM job") == 0);
   CHECK(store.number("SELECT count(*) FROM attempt WHERE outcome = 'rate_limited'") > 0);
-  CHECK(breaches_of_money(store, sent(), {{"m", {2'000'000, 500'000, 8'000'000}}}) == Breaches());
+  CHECK(breaches_of_money(store, sent(), {{"n", {2'000'000, 500'000, 8'000'000}}}) == Breaches());
 }
 
 TEST_CASE_METHOD(MillTest, "a worker in a crash loop keeps to the provider's rate", "[process]") {
