@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace docmill {
 namespace {
 
@@ -45,6 +47,19 @@ std::string human_usd(std::int64_t amount_pusd) {
 
 std::string column_usd(std::int64_t amount_pusd) {
   return rounded_usd(amount_pusd, 4);
+}
+
+std::string Currency::text(std::int64_t amount_pusd) const {
+  if (code == "USD") return human_usd(amount_pusd);
+  const double amount = static_cast<double>(amount_pusd) / kPusdPerUsd * per_usd;
+  const double magnitude = std::abs(amount);
+  const int decimals = magnitude == 0 || magnitude >= 1 ? 2 : magnitude >= 0.001 ? 4 : 6;
+  return fmt::format("{} {:.{}f}", code, amount, decimals);
+}
+
+std::string Currency::column(std::int64_t amount_pusd) const {
+  if (code == "USD") return column_usd(amount_pusd);
+  return fmt::format("{} {:.4f}", code, static_cast<double>(amount_pusd) / kPusdPerUsd * per_usd);
 }
 
 std::optional<std::int64_t> parse_usd(std::string_view text) {

@@ -26,6 +26,14 @@ std::string human_usd(std::int64_t amount_pusd);
 // Rounded to four decimals, for columns.
 std::string column_usd(std::int64_t amount_pusd);
 
+// For display: "EUR 16.78" at so many euros per USD.
+struct Currency {
+  std::string code = "USD";
+  double per_usd = 1;
+  std::string text(std::int64_t amount_pusd) const;    // as human_usd
+  std::string column(std::int64_t amount_pusd) const;  // as column_usd
+};
+
 // Reads "25", "25.00", "0.042", "$5". Nothing for what is not a plain decimal, has more than 12
 // decimals, or does not fit.
 std::optional<std::int64_t> parse_usd(std::string_view text);

@@ -35,7 +35,8 @@ struct OpenedReader {
   Database db;
   StoreReader reader;
   SystemClock clock;
-  explicit OpenedReader(const std::filesystem::path& path, Config with = {})
+  explicit OpenedReader(const std::filesystem::path& path) : OpenedReader(path, Config()) {}
+  OpenedReader(const std::filesystem::path& path, Config with)
       : store(path), config(std::move(with)), db(path, Access::read_only, commit), reader(db) {}
 };
 std::unique_ptr<OpenedReader> open_reader(const Global& global);

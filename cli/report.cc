@@ -1,13 +1,20 @@
 // docmill report [BATCH...]: where the money went.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 
 #include "base/errors.h"
+#include "base/file.h"
+#include "base/text.h"
 #include "cli/open.h"
-#include "report/cost_report.h"
+#include "cli/output.h"
+#include "config/price_file.h"
+#include "report/pricing.h"
+#include "report/reconcile.h"
+#include "report/report_formats.h"
 
 namespace docmill {
 namespace {
@@ -18,10 +25,14 @@ struct ReportFlags {
   std::string format = "table";
   std::string since;
   std::string until;
+  std::vector<std::string> if_models;
+  std::int64_t documents_per_month = 0;
+  std::string reprice;
+  std::string usage;
+  std::string reconcile;
   std::optional<std::string> file;
 };
 
-// "2026-11-24" or "2026-11-24T09:00:00Z", UTC.
 std::optional<std::int64_t> parse_time(const std::string& flag, const std::string& text) {
   if (text.empty()) return std::nullopt;
   const auto at_ms = parse_iso_time(text);
@@ -29,25 +40,117 @@ std::optional<std::int64_t> parse_time(const std::string& flag, const std::strin
   throw UsageError(fmt::format("{}: a time is like 2026-11-24 or 2026-11-24T09:00:00Z", flag));
 }
 
-int report(const Global& global, const ReportFlags& flags) {
-  const std::vector<GroupBy> groups = parse_groups(flags.by);
-  const ReportRange range{parse_time("--since", flags.since), parse_time("--until", flags.until)};
-  const auto opened = open_reader(global);
+// The store, and what reports read of it.
+struct OpenedReport {
+  std::unique_ptr<OpenedReader> opened;
+  PriceList prices;
   std::vector<Batch> batches;
-  for (const std::string& name : flags.batches) {
-    batches.push_back(batch_named(opened->reader, name));
+  std::vector<std::string> names;
+
+  OpenedReport(const Global& global, const ReportFlags& flags)
+      : opened(open_reader(global)), prices(opened->db) {
+    fill_prices(prices, opened->config.providers, opened->config.models, opened->clock.now_ms());
+    for (const std::string& name : flags.batches) {
+      batches.push_back(batch_named(opened->reader, name));
+    }
+    if (batches.empty()) batches = opened->reader.batches();
+    for (const Batch& batch : batches) names.push_back(batch.name);
   }
-  if (batches.empty()) batches = opened->reader.batches();
-  const CostReport made = make_report(opened->reader, batches, groups, range);
+};
+
+void write_report(CostReport& report, const ReportShow& show, const ReportFlags& flags) {
+  FileOutput output(flags.file);
+  const Put put = [&](std::string_view text) { output.put(text); };
   if (flags.format == "table") {
-    put(flags.file, report_table(made));
+    write_table(report, show, put);
   } else if (flags.format == "csv") {
-    put(flags.file, report_csv(made));
-  } else if (flags.format == "json") {
-    put(flags.file, report_json(made));
+    write_csv(report, put);
   } else {
-    throw UsageError("--format: this version writes table, csv and json");
+    write_json(report, show, put);
   }
+  output.close();
+}
+
+ReportWish wish_of(const ReportFlags& flags, const Config& config, PriceList* prices,
+                   std::int64_t now_ms) {
+  ReportWish wish;
+  wish.groups = parse_groups(flags.by);
+  wish.range = {parse_time("--since", flags.since), parse_time("--until", flags.until)};
+  for (const std::string& model : flags.if_models) {
+    wish.what_ifs.push_back(what_if_on(model, config, prices, now_ms));
+  }
+  if (!flags.reprice.empty()) {
+    wish.reprice = reprice_by(read_price_file(flags.reprice, 0), config);
+  }
+  return wish;
+}
+
+ReportShow show_of(const ReportFlags& flags, const Config& config) {
+  ReportShow show;
+  show.currency = config.currency;
+  if (flags.documents_per_month > 0) show.documents_per_month = flags.documents_per_month;
+  return show;
+}
+
+// A provider's export instead of the ledger; the store is needed for prices only, if it is there.
+int report_usage(const Global& global, const ReportFlags& flags) {
+  if (!flags.batches.empty() || !flags.reconcile.empty() || !flags.reprice.empty()) {
+    throw UsageError("--usage FILE is read instead of the ledger; no BATCH goes with it");
+  }
+  Config config = open_config(global);
+  const std::filesystem::path store = find_store(global, config);
+  price_by_store(store, config);
+  const UsageFile file = read_usage_file(flags.usage);
+  const std::int64_t now_ms = SystemClock().now_ms();
+  std::unique_ptr<OpenedReader> opened;
+  std::unique_ptr<PriceList> prices;
+  if (std::filesystem::exists(store)) {
+    opened = std::make_unique<OpenedReader>(store, config);
+    prices = std::make_unique<PriceList>(opened->db);
+  }
+  UsageSource source(file, price_of_records(file, config, prices.get(), now_ms));
+  CostReport report(source, wish_of(flags, config, prices.get(), now_ms));
+  ReportShow show = show_of(flags, config);
+  show.batches = {file.name};
+  write_report(report, show, flags);
+  return kExitDone;
+}
+
+int report_gap(const Global& global, const ReportFlags& flags) {
+  OpenedReport all(global, flags);
+  const Config& config = all.opened->config;
+  const UsageFile file = read_usage_file(flags.reconcile);
+  LedgerSource ledger(all.opened->reader, all.batches);
+  const Reconciliation made = reconcile(
+      ledger, file, price_of_records(file, config, &all.prices, all.opened->clock.now_ms()),
+      [&](const AttemptRow& attempt) {
+        if (!attempt.model_returned.empty()) return attempt.model_returned;
+        const auto model = config.models.find(attempt.model);
+        return model == config.models.end() ? attempt.model : model->second.name;
+      });
+  if (flags.format == "csv") {
+    put(flags.file, reconciliation_csv(made));
+  } else if (flags.format == "json") {
+    put(flags.file, reconciliation_json(made));
+  } else {
+    put(flags.file, reconciliation_text(made, config.currency));
+  }
+  return kExitDone;
+}
+
+int report(const Global& global, const ReportFlags& flags) {
+  if (flags.format != "table" && flags.format != "csv" && flags.format != "json") {
+    throw UsageError("--format: table, csv or json");
+  }
+  if (!flags.usage.empty()) return report_usage(global, flags);
+  if (!flags.reconcile.empty()) return report_gap(global, flags);
+  OpenedReport all(global, flags);
+  LedgerSource ledger(all.opened->reader, all.batches);
+  CostReport made(ledger,
+                  wish_of(flags, all.opened->config, &all.prices, all.opened->clock.now_ms()));
+  ReportShow show = show_of(flags, all.opened->config);
+  show.batches = all.names;
+  write_report(made, show, flags);
   return kExitDone;
 }
 
@@ -63,6 +166,17 @@ Action add_report(CLI::App& app, const Global& global) {
   command->add_option("--format", flags.format, "table, csv or json");
   command->add_option("--since", flags.since, "UTC, by when requests were opened");
   command->add_option("--until", flags.until, "UTC, exclusive");
+  command->add_option("--if-model", flags.if_models,
+                      "what the same tokens would have cost there; may be repeated");
+  command
+      ->add_option("--documents-per-month", flags.documents_per_month,
+                   "for the what-if's month and year (default: the pace of the time covered)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000'000}));
+  command->add_option("--reprice", flags.reprice, "price the past by this file of prices");
+  command->add_option("--usage", flags.usage,
+                      "a provider's usage export (OpenAI's JSON or CSV, or any CSV with model, "
+                      "input_tokens, output_tokens) instead of the ledger");
+  command->add_option("--reconcile", flags.reconcile, "hold the ledger against such an export");
   command->add_option("-o", flags.file, "into this file instead of stdout");
   return [&global] { return report(global, flags); };
 }

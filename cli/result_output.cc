@@ -7,6 +7,7 @@
 #include "base/errors.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/output.h"
 #include "report/results.h"
 #include "tasks/batch_spec.h"
 
@@ -18,43 +19,9 @@ bool has_ended(const ResultRow& row) {
          row.state == "held";
 }
 
-// Lines go out as they are read, so that a million of them need no memory.
-class LineOutput {
- public:
-  explicit LineOutput(const std::optional<std::string>& file) : file_(file) {
-    if (!file_) return;
-    part_ = *file_ + ".part";
-    fd_ = Fd(open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
-    if (!fd_.is_open()) throw world_error_from_errno(part_);
-  }
-  void add(const std::string& line) {
-    buffer_ += line;
-    if (buffer_.size() >= kBufferBytes) flush();
-  }
-  void finish() {
-    flush();
-    if (!file_) return;
-    if (fsync(fd_.get()) != 0) throw world_error_from_errno(part_);
-    if (rename(part_.c_str(), file_->c_str()) != 0) throw world_error_from_errno(*file_);
-  }
-
- private:
-  static constexpr std::size_t kBufferBytes = 1 << 16;
-  void flush() {
-    const int fd = file_ ? fd_.get() : STDOUT_FILENO;
-    const bool must_clean = !file_ && is_terminal(STDOUT_FILENO);
-    write_all(fd, must_clean ? printable_text(buffer_) : buffer_);
-    buffer_.clear();
-  }
-  std::optional<std::string> file_;
-  std::string part_;
-  Fd fd_;
-  std::string buffer_;
-};
-
 std::int64_t put_lines(StoreReader& reader, const Batch& batch, const ResultFlags& flags,
                        bool is_json) {
-  LineOutput out(flags.file);
+  FileOutput out(flags.file);
   std::int64_t unfinished = 0;
   bool is_found = false;
   reader.each_result(batch.id, flags.id, [&](const ResultRow& row) {
@@ -64,13 +31,13 @@ std::int64_t put_lines(StoreReader& reader, const Batch& batch, const ResultFlag
       if (flags.id.empty()) return;
     }
     if (flags.only_failed && row.state != "failed" && row.state != "held") return;
-    out.add(result_line(row, is_json));
+    out.put(result_line(row, is_json));
   });
   if (!flags.id.empty() && !is_found) {
     throw UsageError(
         fmt::format("batch {} has no document \"{}\"", batch.name, printable_line(flags.id)));
   }
-  out.finish();
+  out.close();
   return unfinished;
 }
 
@@ -78,7 +45,9 @@ std::int64_t put_files(const Global& global, StoreReader& reader, const Batch& b
                        const ResultFlags& flags, bool is_json) {
   ResultFolder folder(*flags.folder, is_json, flags.force);
   std::int64_t unfinished = 0;
-  reader.each_job(batch.id, [&](const JobRow& job) { folder.see(job.item_key); });
+  reader.each_job(batch.id, [&](const JobRow& job) {
+    if (!job.is_superseded) folder.see(job.item_key);
+  });
   reader.each_result(batch.id, flags.id, [&](const ResultRow& row) {
     if (!has_ended(row)) ++unfinished;
     if (row.output) folder.write(row);

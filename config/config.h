@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/money.h"
 #include "llm/model.h"
 #include "tasks/routing.h"
 #include "worker/options.h"
@@ -35,6 +36,7 @@ struct Config {
   Chain default_chain;                         // [defaults] chain, or empty
   std::optional<std::int64_t> batch_cap_pusd;  // [caps] batch
   std::optional<std::int64_t> confirm_pusd;    // [caps] confirm
+  Currency currency;                           // [report] currency, for display
   // Keys that are understood but have no effect in this version: "docmill.toml:12: stream ...".
   std::vector<std::string> warnings;
 };

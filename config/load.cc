@@ -75,7 +75,7 @@ void read_caps(TomlTable& table, Config& config) {
   table.reject_unknown_keys();
 }
 
-void read_report(TomlTable& table) {
+void read_report(TomlTable& table, Config& config) {
   if (std::optional<TomlTable> currency = table.table("currency")) {
     const std::optional<std::string> code = currency->text("code");
     const std::optional<double> per_usd = currency->number("per_usd", 1e-6, 1e9);
@@ -86,7 +86,7 @@ void read_report(TomlTable& table) {
     if (!is_code || !per_usd) {
       currency->fail("code", "\"currency\" must be like { code = \"EUR\", per_usd = 0.92 }");
     }
-    table.no_effect("currency", code);
+    config.currency = {*code, *per_usd};
   }
   table.reject_unknown_keys();
 }
@@ -118,7 +118,7 @@ Config parse_config(std::string_view text, const std::filesystem::path& path) {
   if (tasks) config.tasks = read_tasks(*tasks, config);
   if (defaults) read_defaults(*defaults, config);
   if (caps) read_caps(*caps, config);
-  if (report) read_report(*report);
+  if (report) read_report(*report, config);
   config.warnings = file.warnings();
   return config;
 }

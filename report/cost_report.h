@@ -1,64 +1,116 @@
 #pragma once
 
-// The cost report: ledger rows into groups, groups into a table, CSV or JSON.
+// The cost report: ledger rows into groups.
 //
 // A request counts in its own row, a document in the row of its last attempt ("none" when it was
-// never sent). Measured, possible and unpriced are three things and are never added up.
+// never sent). Groups are held in memory. Rows of single documents or requests are not: the store
+// is read once for the totals and again for the rows, so a million of them take no more room.
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "store/reader.h"
+#include "report/figures.h"
+#include "report/groups.h"
 
 namespace docmill {
 
-enum class GroupBy { batch, model, provider, route, task, tenant, day, week, month, job, attempt };
-
-// Throws UsageError that names the known ones.
-std::vector<GroupBy> parse_groups(const std::string& list);
-
-struct Figures {
-  std::int64_t jobs = 0;
-  std::int64_t done = 0;
-  std::int64_t failed = 0;
-  std::int64_t requests = 0;
-  std::int64_t retries = 0;
-  std::int64_t fallbacks = 0;
-  std::int64_t sent_jobs = 0;  // documents with at least one request
-  std::int64_t fallen_back_jobs = 0;
-  Usage tokens;
-  std::int64_t cost_pusd = 0;
-  std::int64_t possible_pusd = 0;
-  std::int64_t unknown_requests = 0;
-  std::int64_t unpriced_requests = 0;
-  std::vector<std::int32_t> latencies_ms;  // of answered requests
-  std::int64_t answered_output_tokens = 0;
-};
-
 struct ReportRow {
-  std::vector<std::string> keys;  // as CostReport::key_columns names them
+  std::vector<std::string> keys;  // as CostReport::columns() names them
   Figures figures;
-};
-
-struct CostReport {
-  std::vector<std::string> key_columns;
-  std::vector<ReportRow> rows;
-  Figures totals;
-  std::vector<std::string> batches;
 };
 
 struct ReportRange {
   std::optional<std::int64_t> since_ms;  // of the attempt's opening
   std::optional<std::int64_t> until_ms;  // exclusive
+  bool has(std::int64_t at_ms) const {
+    return at_ms >= since_ms.value_or(at_ms) && (!until_ms || at_ms < *until_ms);
+  }
 };
 
-CostReport make_report(StoreReader& reader, const std::vector<Batch>& batches,
-                       const std::vector<GroupBy>& groups, const ReportRange& range);
+struct WhatIf {
+  std::string model;
+  Price price;
+};
 
-std::string report_table(const CostReport& report);
-std::string report_csv(const CostReport& report);   // the rows, every digit, no totals
-std::string report_json(const CostReport& report);  // {"rows":[...],"totals":{...}}
+struct ReportWish {
+  std::vector<GroupBy> groups;
+  ReportRange range;
+  std::vector<WhatIf> what_ifs;
+  // What an attempt with known usage costs by other prices; nothing: it has none there. Absent: the
+  // ledger's own costs.
+  std::function<std::optional<std::int64_t>(const AttemptRow&)> reprice;
+};
+
+// Where rows come from: the ledger, or a provider's export of usage.
+struct ReportSource {
+  using TakeJob = std::function<void(const JobRow&)>;
+  using TakeAttempt = std::function<void(const AttemptRow&)>;
+  virtual ~ReportSource() = default;
+  virtual void each_job(const TakeJob& take) = 0;
+  virtual void each_attempt(const TakeAttempt& take) = 0;
+  virtual std::vector<AttemptRow> attempts_of(JobId job) = 0;
+};
+
+class LedgerSource : public ReportSource {
+ public:
+  // `reader` must outlive it.
+  LedgerSource(StoreReader& reader, std::vector<Batch> batches)
+      : reader_(reader), batches_(std::move(batches)) {}
+  void each_job(const TakeJob& take) override;
+  void each_attempt(const TakeAttempt& take) override;
+  std::vector<AttemptRow> attempts_of(JobId job) override { return reader_.attempts_of(job); }
+
+ private:
+  StoreReader& reader_;
+  std::vector<Batch> batches_;
+};
+
+class CostReport {
+ public:
+  using TakeRow = std::function<void(const ReportRow&)>;
+
+  // Reads the source for the totals. `source` must outlive it.
+  CostReport(ReportSource& source, ReportWish wish);
+
+  const ReportWish& wish() const { return wish_; }
+  std::vector<std::string> columns() const { return key_columns(wish_.groups); }
+  const Figures& totals() const { return totals_; }
+  // The average latency of the fastest row. Nothing: nothing was answered.
+  std::optional<double> fastest_ms() const { return fastest_ms_; }
+  // From the first request's opening to the last one's. Nothing: there was none.
+  struct Span {
+    std::int64_t first_ms = 0;
+    std::int64_t last_ms = 0;
+  };
+  const std::optional<Span>& span() const { return span_; }
+
+  void each_row(const TakeRow& take);
+
+ private:
+  void count(const AttemptRow& attempt, Figures& figures) const;
+  // The attempt, or its copy by other prices, until the next call.
+  const AttemptRow& priced(const AttemptRow& attempt);
+  void add_job(const JobRow& job);
+  void add_attempt(const AttemptRow& attempt);
+  void each_document(const TakeRow& take);
+  void each_request(const TakeRow& take);
+  Figures& group_at(std::vector<std::string> keys);
+  void note_fastest(const Figures& figures);
+
+  ReportSource& source_;
+  ReportWish wish_;
+  AttemptRow repriced_;
+  bool lists_jobs_ = false;
+  bool lists_attempts_ = false;
+  Figures totals_;
+  std::optional<double> fastest_ms_;
+  std::optional<Span> span_;
+  std::vector<ReportRow> rows_;
+  std::map<std::vector<std::string>, std::size_t> index_;
+};
 
 }  // namespace docmill

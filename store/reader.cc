@@ -9,6 +9,16 @@
   " FROM job j LEFT JOIN job_extra x ON x.job_id = j.id " \
   "LEFT JOIN job_output o ON o.job_id = j.id "
 
+#define ATTEMPT_COLUMNS                                                                        \
+  "SELECT a.id, a.job_id, b.name, b.task, b.tenant, coalesce(j.item_key, ''), a.number, "      \
+  "a.kind, a.route, a.provider, a.model, coalesce(a.model_returned, ''), "                     \
+  "coalesce(a.outcome, ''), coalesce(a.cost_basis, ''), coalesce(a.provider_request_id, ''), " \
+  "a.opened_at, a.http_status, a.ceiling_pusd, a.cost_pusd, a.total_ms, a.fresh_tokens, "      \
+  "a.cached_tokens, a.cache_write_tokens, a.output_tokens, a.reasoning_tokens, "               \
+  "coalesce(a.cache_write_1h_tokens, 0), a.settled_at, coalesce(a.service_tier, ''), "         \
+  "a.reported_pusd FROM attempt a JOIN batch b ON b.id = a.batch_id "                          \
+  "LEFT JOIN job j ON j.id = a.job_id "
+
 namespace docmill {
 namespace {
 
@@ -33,8 +43,8 @@ ResultRow read_result(Cursor& row) {
 
 std::optional<Usage> read_usage_columns(Cursor& row, int first) {
   if (row.is_null(first)) return std::nullopt;
-  return Usage{row.integer(first), row.integer(first + 1), row.integer(first + 2),
-               row.integer(first + 3), row.integer(first + 4)};
+  return Usage{row.integer(first),     row.integer(first + 1), row.integer(first + 2),
+               row.integer(first + 3), row.integer(first + 4), row.integer(first + 5)};
 }
 
 AttemptRow read_attempt(Cursor& row) {
@@ -60,7 +70,9 @@ AttemptRow read_attempt(Cursor& row) {
   a.cost_pusd = row.maybe_integer(18);
   a.total_ms = row.maybe_integer(19);
   a.usage = read_usage_columns(row, 20);
-  a.is_open = row.is_null(25);
+  a.is_open = row.is_null(26);
+  a.service_tier = row.text(27);
+  a.reported_pusd = row.maybe_integer(28);
   return a;
 }
 
@@ -103,26 +115,20 @@ StoreReader::StoreReader(Database& db)
         WHERE j.superseded_by = ?1 AND j.state = 'done' ORDER BY j.id DESC LIMIT 1)sql"),
       attempts_of_job_(db, R"sql(
         SELECT model, route, kind, cost_basis, cost_pusd, ceiling_pusd, fresh_tokens,
-               cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens
+               cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
+               coalesce(cache_write_1h_tokens, 0)
         FROM attempt WHERE job_id = ?1 ORDER BY number)sql"),
-      attempts_(db, R"sql(
-        SELECT a.id, a.job_id, b.name, b.task, b.tenant, coalesce(j.item_key, ''), a.number,
-               a.kind, a.route, a.provider, a.model, coalesce(a.model_returned, ''),
-               coalesce(a.outcome, ''), coalesce(a.cost_basis, ''),
-               coalesce(a.provider_request_id, ''), a.opened_at, a.http_status, a.ceiling_pusd,
-               a.cost_pusd, a.total_ms, a.fresh_tokens, a.cached_tokens, a.cache_write_tokens,
-               a.output_tokens, a.reasoning_tokens, a.settled_at
-        FROM attempt a JOIN batch b ON b.id = a.batch_id LEFT JOIN job j ON j.id = a.job_id
-        WHERE a.batch_id = ?1 AND a.id > ?2 ORDER BY a.id LIMIT ?3)sql"),
+      attempts_(db, ATTEMPT_COLUMNS "WHERE a.batch_id = ?1 AND a.id > ?2 ORDER BY a.id LIMIT ?3"),
+      full_attempts_of_job_(db, ATTEMPT_COLUMNS "WHERE a.job_id = ?1 ORDER BY a.number"),
       job_rows_(db, R"sql(
         SELECT j.id, b.name, b.task, b.tenant, j.item_key, j.source, j.state,
                coalesce(a.provider, ''), coalesce(a.model, ''), coalesce(a.route, ''),
                coalesce(a.opened_at, j.created_at),
-               EXISTS (SELECT 1 FROM attempt f WHERE f.job_id = j.id AND f.kind = 'fallback')
+               EXISTS (SELECT 1 FROM attempt f WHERE f.job_id = j.id AND f.kind = 'fallback'),
+               j.superseded_by IS NOT NULL
         FROM job j JOIN batch b ON b.id = j.batch_id
         LEFT JOIN attempt a ON a.job_id = j.id AND a.number = j.requests
-        WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL
-        ORDER BY j.id LIMIT ?3)sql"),
+        WHERE +j.batch_id = ?1 AND j.id > ?2 ORDER BY j.id LIMIT ?3)sql"),
       first_job_(db, "SELECT min(id) FROM job WHERE batch_id = ?1"),
       next_retry_(db, R"sql(
         SELECT min(run_at) FROM job WHERE batch_id = ?1 AND state = 'waiting'
@@ -300,13 +306,8 @@ void StoreReader::add_attempts(ResultRow& result) {
     }
     result.is_unpriced |= basis == "unpriced";
     if (const auto usage = read_usage_columns(row, 6)) {
-      Usage sum = result.usage.value_or(Usage{});
-      sum.fresh_tokens += usage->fresh_tokens;
-      sum.cached_tokens += usage->cached_tokens;
-      sum.cache_write_tokens += usage->cache_write_tokens;
-      sum.output_tokens += usage->output_tokens;
-      sum.reasoning_tokens += usage->reasoning_tokens;
-      result.usage = sum;
+      if (!result.usage) result.usage.emplace();
+      add(*result.usage, *usage);
     }
   }
 }
@@ -322,6 +323,14 @@ void StoreReader::each_attempt(BatchId batch, const std::function<void(const Att
     last = page.back().id;
     for (const AttemptRow& attempt : page) take(attempt);
   }
+}
+
+std::vector<AttemptRow> StoreReader::attempts_of(JobId job) {
+  std::vector<AttemptRow> attempts;
+  for (Cursor row = full_attempts_of_job_.run(job); row.next();) {
+    attempts.push_back(read_attempt(row));
+  }
+  return attempts;
 }
 
 void StoreReader::each_job(BatchId batch, const std::function<void(const JobRow&)>& take) {
@@ -340,7 +349,8 @@ void StoreReader::each_job(BatchId batch, const std::function<void(const JobRow&
                       row.text(8),
                       row.text(9),
                       row.integer(10),
-                      row.integer(11) != 0});
+                      row.integer(11) != 0,
+                      row.integer(12) != 0});
     }
     if (page.empty()) return;
     last = page.back().id;

@@ -95,9 +95,10 @@ struct AttemptRow {
   std::string batch, task, tenant, item_key;
   int number = 0;
   std::string kind, route, provider, model, model_returned, outcome, cost_basis,
-      provider_request_id;
+      provider_request_id, service_tier;
   std::int64_t opened_at_ms = 0;
-  std::optional<std::int64_t> http_status, ceiling_pusd, cost_pusd, total_ms;
+  std::int64_t requests = 1;  // that it stands for: more in a provider's own count
+  std::optional<std::int64_t> http_status, ceiling_pusd, cost_pusd, reported_pusd, total_ms;
   std::optional<Usage> usage;
   bool is_open = false;
 };
@@ -109,6 +110,7 @@ struct JobRow {
   std::string provider, model, route;  // of its last attempt; empty: never sent
   std::int64_t at_ms = 0;              // when that was opened, or the document submitted
   bool fell_back = false;
+  bool is_superseded = false;  // by another text of the same document: no document of its own
 };
 
 class StoreReader {
@@ -140,7 +142,9 @@ class StoreReader {
   void each_result(BatchId batch, const std::string& item_key,
                    const std::function<void(const ResultRow&)>& take);
   void each_attempt(BatchId batch, const std::function<void(const AttemptRow&)>& take);
+  // Superseded ones, too.
   void each_job(BatchId batch, const std::function<void(const JobRow&)>& take);
+  std::vector<AttemptRow> attempts_of(JobId job);
 
  private:
   void add_attempts(ResultRow& row);
@@ -149,8 +153,8 @@ class StoreReader {
   JobStore jobs_;
   Ledger ledger_;
   Statement batches_, counts_, measured_, open_, unknown_, unpriced_, errors_, worker_, answers_,
-      results_, result_by_key_, old_result_, attempts_of_job_, attempts_, job_rows_, first_job_,
-      next_retry_, activity_, latencies_, estimates_;
+      results_, result_by_key_, old_result_, attempts_of_job_, attempts_, full_attempts_of_job_,
+      job_rows_, first_job_, next_retry_, activity_, latencies_, estimates_;
 };
 
 }  // namespace docmill

@@ -245,8 +245,7 @@ currency = { code = "EUR", per_usd = 0.92 }
                        key);
   };
   CHECK(said == line(4, "on_finish") + line(12, "tokenizer") + line(25, "prompt") +
-                    line(26, "system") + line(27, "kind") + line(28, "schema") +
-                    line(34, "currency"));
+                    line(26, "system") + line(27, "kind") + line(28, "schema"));
 }
 
 // Once taken for [[routes.r.chain]], and refused.
