@@ -411,3 +411,32 @@ TEST_CASE_METHOD(WorkerTest,
   run_until_idle();
   CHECK(state("d1") == "done");
 }
+
+// Two places of a chain, each of which remembered that nothing fitted, once sent the search back
+// and forth for ever.
+TEST_CASE_METHOD(WorkerTest,
+                 "near a cap the search ends, wherever the jobs stand on their chains") {
+  models["small"].price = ModelPrice{60, 60, 60, 60};
+  options.in_flight = 4;
+  options.policy.max_tries = 1;
+  options.policy.retry_base_ms = 0;
+  const char* near_the_ceiling =
+      R"({"choices":[{"finish_reason":"stop","message":{"content":"x"}}],)"
+      R"("usage":{"prompt_tokens":10,"completion_tokens":1000}})";
+  net.set_body("large", near_the_ceiling);
+  net.set_body("small", near_the_ceiling);
+  std::vector<std::string> texts;
+  for (int i = 0; i < 16; ++i)
+    texts.push_back(std::string(static_cast<std::size_t>(5 + 9 * i), 'x'));
+  for (int step = 1; step <= 40; ++step) {
+    const std::string name = "b" + std::to_string(step);
+    net.script("large", {503, 200, 503, 200, 503, 503, 200, 503, 200, 503, 503, 200});
+    cap_pusd = step * 5'500;
+    submit(texts, name);
+    run_until_idle();
+    INFO("cap " << *cap_pusd);
+    const Batch row = batch(name);
+    CHECK((row.held_reason.has_value() || row.finished_at_ms.has_value()));
+    CHECK(row.spent_pusd + row.reserved_pusd <= *row.cap_pusd);
+  }
+}

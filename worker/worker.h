@@ -90,8 +90,8 @@ class Worker {
     std::int64_t ended_ms = 0;  // 0: it still is
   };
   struct Capped {
-    std::int64_t needed_pusd = 0;     // by the smallest job that was seen
-    std::vector<FeedKey> unsearched;  // feeds in which smaller ones may be
+    std::int64_t needed_pusd = 0;  // by the smallest job that was seen
+    bool has_unsearched = false;   // feeds in which smaller ones may be
   };
   enum class Start { started, blocked, skipped };
 

@@ -380,9 +380,9 @@ Worker::Start Worker::meet_cap(Feed& feed, std::int64_t needed_pusd) {
   const Batch row = queue_.jobs().batch(feed.batch->row.id);
   const std::int64_t left_pusd = row.cap_pusd.value_or(0) - row.spent_pusd - row.reserved_pusd;
   if (turn_to_smallest(feed, left_pusd)) return start_head(feed);
-  Capped& capped = capped_.try_emplace(row.id, Capped{needed_pusd, {}}).first->second;
+  Capped& capped = capped_.try_emplace(row.id, Capped{needed_pusd, false}).first->second;
   capped.needed_pusd = std::min(capped.needed_pusd, needed_pusd);
-  if (!feed.is_smallest_first) capped.unsearched.push_back(feed.key());
+  capped.has_unsearched |= !feed.is_smallest_first;
   const bool was_busy = busy_.contains(row.id);
   block(feed, {"its cap", 0, false, true});
   if (!was_busy) busy_.erase(row.id);
@@ -397,8 +397,11 @@ void Worker::hold_at_caps() {
       return flight.second.claim.job.batch == id;
     });
     if (is_flying || busy_.contains(id) || queue_.jobs().has_waiting(id)) continue;
-    if (!capped.unsearched.empty()) {  // a job may have come back that fits
-      for (const FeedKey& key : capped.unsearched) dry_pusd_.erase(key);
+    if (capped.has_unsearched) {  // a job may have come back that fits
+      // All of them, or each would have its turn to be searched while the others are not.
+      std::erase_if(dry_pusd_, [&, batch = id](const auto& dry) {
+        return std::get<BatchId>(dry.first).value == batch.value;
+      });
       has_more_ = true;
       continue;
     }
