@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "base/errors.h"
 #include "base/file.h"
@@ -12,6 +13,7 @@
 #include "cli/open.h"
 #include "cli/output.h"
 #include "config/price_file.h"
+#include "report/html_report.h"
 #include "report/pricing.h"
 #include "report/reconcile.h"
 #include "report/report_formats.h"
@@ -138,13 +140,54 @@ int report_gap(const Global& global, const ReportFlags& flags) {
   return kExitDone;
 }
 
+// What the page compares with when nobody said: the config's own models.
+constexpr std::size_t kMostWhatIfs = 8;
+
+int report_html(const ReportFlags& flags, OpenedReport& all) {
+  if (!flags.reprice.empty()) throw UsageError("--reprice is for table, csv and json");
+  const Config& config = all.opened->config;
+  PageWish wish;
+  wish.batches = all.names;
+  wish.now_ms = all.opened->clock.now_ms();
+  ReportWish shared = wish_of(flags, config, &all.prices, wish.now_ms);
+  wish.range = shared.range;
+  wish.what_ifs = std::move(shared.what_ifs);
+  if (flags.if_models.empty()) {
+    for (const auto& [key, model] : config.models) {
+      if (model.price && wish.what_ifs.size() < kMostWhatIfs) {
+        wish.what_ifs.push_back({key, *model.price});
+      }
+    }
+  }
+  const ReportShow show = show_of(flags, config);
+  wish.documents_per_month = show.documents_per_month;
+  wish.currency = show.currency;
+  if (all.batches.size() == 1) wish.cap_pusd = all.batches.front().cap_pusd;
+  wish.command = "docmill report";
+  for (const std::string& name : flags.batches) wish.command += " " + name;
+  for (const std::string& model : flags.if_models) wish.command += " --if-model " + model;
+  if (!flags.since.empty()) wish.command += " --since " + flags.since;
+  if (!flags.until.empty()) wish.command += " --until " + flags.until;
+  wish.command += " --format html -o " + flags.file.value_or("report.html");
+  LedgerSource ledger(all.opened->reader, all.batches);
+  put(flags.file, report_page(make_page(ledger, all.prices, wish)));
+  return kExitDone;
+}
+
 int report(const Global& global, const ReportFlags& flags) {
-  if (flags.format != "table" && flags.format != "csv" && flags.format != "json") {
-    throw UsageError("--format: table, csv or json");
+  const std::vector<std::string> formats = {"table", "csv", "json", "html"};
+  if (std::find(formats.begin(), formats.end(), flags.format) == formats.end()) {
+    throw UsageError("--format: table, csv, json or html");
+  }
+  const bool is_of_file = !flags.usage.empty() || !flags.reconcile.empty();
+  if (is_of_file && flags.format == "html") {
+    throw UsageError(
+        "--format html is of the ledger; --usage and --reconcile give table, csv, json");
   }
   if (!flags.usage.empty()) return report_usage(global, flags);
   if (!flags.reconcile.empty()) return report_gap(global, flags);
   OpenedReport all(global, flags);
+  if (flags.format == "html") return report_html(flags, all);
   LedgerSource ledger(all.opened->reader, all.batches);
   CostReport made(ledger,
                   wish_of(flags, all.opened->config, &all.prices, all.opened->clock.now_ms()));
@@ -163,7 +206,7 @@ Action add_report(CLI::App& app, const Global& global) {
   command->add_option("--by", flags.by,
                       "a list of batch, model, provider, route, task, tenant, day, week, month, "
                       "job, attempt");
-  command->add_option("--format", flags.format, "table, csv or json");
+  command->add_option("--format", flags.format, "table, csv, json or html");
   command->add_option("--since", flags.since, "UTC, by when requests were opened");
   command->add_option("--until", flags.until, "UTC, exclusive");
   command->add_option("--if-model", flags.if_models,

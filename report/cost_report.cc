@@ -19,16 +19,24 @@ void LedgerSource::each_attempt(const TakeAttempt& take) {
   for (const Batch& batch : batches_) reader_.each_attempt(batch.id, take);
 }
 
+void LedgerSource::each_document(const TakeDocument& take) {
+  for (const Batch& batch : batches_) reader_.each_document(batch.id, take);
+}
+
 CostReport::CostReport(ReportSource& source, ReportWish wish)
     : source_(source),
       wish_(std::move(wish)),
       lists_jobs_(has_group(wish_.groups, GroupBy::job)),
       lists_attempts_(has_group(wish_.groups, GroupBy::attempt)) {
   totals_.what_if_pusd.resize(wish_.what_ifs.size());
-  source_.each_job([&](const JobRow& job) { add_job(job); });
-  source_.each_attempt([&](const AttemptRow& attempt) { add_attempt(attempt); });
-  if (lists_jobs_) each_document([&](const ReportRow& row) { note_fastest(row.figures); });
-  for (const ReportRow& row : rows_) note_fastest(row.figures);
+  if (lists_jobs_) {
+    source_.each_document(
+        [&](const JobRow& job, const auto& attempts) { add_document(job, attempts); });
+  } else {
+    source_.each_job([&](const JobRow& job) { add_job(job); });
+    source_.each_attempt([&](const AttemptRow& attempt) { add_attempt(attempt); });
+  }
+  for (const ReportRow& row : rows_) note_fastest(row.figures.latencies.average_ms());
   if (std::any_of(wish_.groups.begin(), wish_.groups.end(), is_of_time)) {
     std::stable_sort(rows_.begin(), rows_.end(),
                      [](const ReportRow& a, const ReportRow& b) { return a.keys < b.keys; });
@@ -66,14 +74,23 @@ void CostReport::add_attempt(const AttemptRow& given) {
   if (!span_) span_ = Span{attempt.opened_at_ms, attempt.opened_at_ms};
   span_->first_ms = std::min(span_->first_ms, attempt.opened_at_ms);
   span_->last_ms = std::max(span_->last_ms, attempt.opened_at_ms);
-  if (lists_jobs_) return;
   if (lists_attempts_) {
-    Figures own;
-    count(attempt, own);
-    note_fastest(own);
+    const bool counts = attempt.outcome == "answered" && attempt.total_ms.value_or(0) > 0;
+    if (counts) note_fastest(static_cast<double>(*attempt.total_ms));
     return;
   }
-  count(attempt, group_at(keys_of(wish_.groups, attempt)));
+  if (!lists_jobs_) count(attempt, group_at(keys_of(wish_.groups, attempt)));
+}
+
+void CostReport::add_document(const JobRow& job, const std::vector<AttemptRow>& attempts) {
+  add_job(job);
+  Figures own;
+  for (const AttemptRow& attempt : attempts) {
+    if (!wish_.range.has(attempt.opened_at_ms)) continue;
+    add_attempt(attempt);
+    count(priced(attempt), own);
+  }
+  note_fastest(own.latencies.average_ms());
 }
 
 Figures& CostReport::group_at(std::vector<std::string> keys) {
@@ -82,9 +99,9 @@ Figures& CostReport::group_at(std::vector<std::string> keys) {
   return rows_[place->second].figures;
 }
 
-void CostReport::note_fastest(const Figures& figures) {
-  const auto average = figures.latencies.average_ms();
-  if (average && *average > 0) fastest_ms_ = std::min(fastest_ms_.value_or(*average), *average);
+void CostReport::note_fastest(std::optional<double> average_ms) {
+  if (!average_ms || *average_ms <= 0) return;
+  fastest_ms_ = std::min(fastest_ms_.value_or(*average_ms), *average_ms);
 }
 
 void CostReport::each_row(const TakeRow& take) {
@@ -96,11 +113,11 @@ void CostReport::each_row(const TakeRow& take) {
 // A text that another has superseded has a row of its own where requests were made for it, so that
 // the rows add up to the totals.
 void CostReport::each_document(const TakeRow& take) {
-  source_.each_job([&](const JobRow& job) {
+  source_.each_document([&](const JobRow& job, const std::vector<AttemptRow>& attempts) {
     ReportRow row{keys_of(wish_.groups, job), {}};
     row.figures.what_if_pusd.resize(wish_.what_ifs.size());
     if (wish_.range.has(job.at_ms)) count_job(row.figures, job);
-    for (const AttemptRow& attempt : source_.attempts_of(job.id)) {
+    for (const AttemptRow& attempt : attempts) {
       if (wish_.range.has(attempt.opened_at_ms)) count(priced(attempt), row.figures);
     }
     if (row.figures.jobs > 0 || row.figures.requests > 0) take(row);

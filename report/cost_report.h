@@ -49,10 +49,12 @@ struct ReportWish {
 struct ReportSource {
   using TakeJob = std::function<void(const JobRow&)>;
   using TakeAttempt = std::function<void(const AttemptRow&)>;
+  using TakeDocument = std::function<void(const JobRow&, const std::vector<AttemptRow>&)>;
   virtual ~ReportSource() = default;
   virtual void each_job(const TakeJob& take) = 0;
   virtual void each_attempt(const TakeAttempt& take) = 0;
-  virtual std::vector<AttemptRow> attempts_of(JobId job) = 0;
+  // Each job with its requests.
+  virtual void each_document(const TakeDocument& take) = 0;
 };
 
 class LedgerSource : public ReportSource {
@@ -62,7 +64,7 @@ class LedgerSource : public ReportSource {
       : reader_(reader), batches_(std::move(batches)) {}
   void each_job(const TakeJob& take) override;
   void each_attempt(const TakeAttempt& take) override;
-  std::vector<AttemptRow> attempts_of(JobId job) override { return reader_.attempts_of(job); }
+  void each_document(const TakeDocument& take) override;
 
  private:
   StoreReader& reader_;
@@ -96,10 +98,11 @@ class CostReport {
   const AttemptRow& priced(const AttemptRow& attempt);
   void add_job(const JobRow& job);
   void add_attempt(const AttemptRow& attempt);
+  void add_document(const JobRow& job, const std::vector<AttemptRow>& attempts);
   void each_document(const TakeRow& take);
   void each_request(const TakeRow& take);
   Figures& group_at(std::vector<std::string> keys);
-  void note_fastest(const Figures& figures);
+  void note_fastest(std::optional<double> average_ms);
 
   ReportSource& source_;
   ReportWish wish_;

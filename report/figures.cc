@@ -1,6 +1,8 @@
 #include "report/figures.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace docmill {
 
@@ -18,7 +20,9 @@ std::optional<double> Latencies::average_ms() const {
 std::optional<std::int64_t> Latencies::percentile(int percent) const {
   const std::int64_t rank = (count_ * percent + 99) / 100;
   std::int64_t seen = 0;
-  for (const auto& [ms, count] : counts_) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> sorted(counts_.begin(), counts_.end());
+  std::sort(sorted.begin(), sorted.end());
+  for (const auto& [ms, count] : sorted) {
     seen += count;
     if (seen >= rank) return ms;
   }

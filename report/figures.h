@@ -3,8 +3,8 @@
 // What a row of a report adds up.
 
 #include <cstdint>
-#include <map>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "store/reader.h"
@@ -20,10 +20,11 @@ class Latencies {
   std::optional<double> average_ms() const;
   // Nearest rank: the smallest value that at least `percent` of all are not above.
   std::optional<std::int64_t> percentile(int percent) const;
-  const std::map<std::int64_t, std::int64_t>& counts() const { return counts_; }
+  // How many there are of each, in any order.
+  const std::unordered_map<std::int64_t, std::int64_t>& counts() const { return counts_; }
 
  private:
-  std::map<std::int64_t, std::int64_t> counts_;
+  std::unordered_map<std::int64_t, std::int64_t> counts_;
   std::int64_t count_ = 0;
   std::int64_t sum_ms_ = 0;
 };

@@ -344,6 +344,8 @@ UsageFile read_usage_file(const std::filesystem::path& path) {
 
 void UsageSource::each_job(const TakeJob&) {}
 
+void UsageSource::each_document(const TakeDocument&) {}
+
 void UsageSource::each_attempt(const TakeAttempt& take) {
   AttemptRow row;
   row.batch = file_.name;

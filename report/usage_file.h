@@ -50,7 +50,7 @@ class UsageSource : public ReportSource {
   UsageSource(const UsageFile& file, PriceOf price) : file_(file), price_(std::move(price)) {}
   void each_job(const TakeJob& take) override;
   void each_attempt(const TakeAttempt& take) override;
-  std::vector<AttemptRow> attempts_of(JobId) override { return {}; }
+  void each_document(const TakeDocument& take) override;
 
  private:
   const UsageFile& file_;

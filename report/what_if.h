@@ -19,8 +19,18 @@ struct WhatIfLine {
   std::optional<std::int64_t> year_pusd;
 };
 
-// As it was first, then each WhatIf in its order. The pace is that of the time which the report
-// covers, or `documents_per_month` where that is given.
+// How fast costs come: `span_ms` from the first request to the last, or the range that was asked
+// for; or so many documents a month.
+struct CostPace {
+  std::int64_t done = 0;
+  std::int64_t span_ms = 0;
+  ReportRange range;
+  std::optional<std::int64_t> documents_per_month;
+};
+
+WhatIfLine what_if_line(const std::string& model, std::int64_t cost_pusd, const CostPace& pace);
+
+// As it was first, then each WhatIf in its order.
 std::vector<WhatIfLine> what_if_lines(const CostReport& report,
                                       std::optional<std::int64_t> documents_per_month);
 

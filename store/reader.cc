@@ -9,15 +9,14 @@
   " FROM job j LEFT JOIN job_extra x ON x.job_id = j.id " \
   "LEFT JOIN job_output o ON o.job_id = j.id "
 
-#define ATTEMPT_COLUMNS                                                                        \
-  "SELECT a.id, a.job_id, b.name, b.task, b.tenant, coalesce(j.item_key, ''), a.number, "      \
-  "a.kind, a.route, a.provider, a.model, coalesce(a.model_returned, ''), "                     \
-  "coalesce(a.outcome, ''), coalesce(a.cost_basis, ''), coalesce(a.provider_request_id, ''), " \
-  "a.opened_at, a.http_status, a.ceiling_pusd, a.cost_pusd, a.total_ms, a.fresh_tokens, "      \
-  "a.cached_tokens, a.cache_write_tokens, a.output_tokens, a.reasoning_tokens, "               \
-  "coalesce(a.cache_write_1h_tokens, 0), a.settled_at, coalesce(a.service_tier, ''), "         \
-  "a.reported_pusd FROM attempt a JOIN batch b ON b.id = a.batch_id "                          \
-  "LEFT JOIN job j ON j.id = a.job_id "
+#define ATTEMPT_COLUMNS                                                                       \
+  "SELECT a.id, a.job_id, a.batch_id, coalesce(j.item_key, ''), a.number, a.kind, a.route, "  \
+  "a.provider, a.model, coalesce(a.model_returned, ''), coalesce(a.outcome, ''), "            \
+  "coalesce(a.cost_basis, ''), coalesce(a.provider_request_id, ''), a.opened_at, "            \
+  "a.http_status, a.ceiling_pusd, a.cost_pusd, a.total_ms, a.fresh_tokens, a.cached_tokens, " \
+  "a.cache_write_tokens, a.output_tokens, a.reasoning_tokens, "                               \
+  "coalesce(a.cache_write_1h_tokens, 0), a.settled_at, coalesce(a.service_tier, ''), "        \
+  "a.reported_pusd, a.price_id FROM attempt a LEFT JOIN job j ON j.id = a.job_id "
 
 namespace docmill {
 namespace {
@@ -45,35 +44,6 @@ std::optional<Usage> read_usage_columns(Cursor& row, int first) {
   if (row.is_null(first)) return std::nullopt;
   return Usage{row.integer(first),     row.integer(first + 1), row.integer(first + 2),
                row.integer(first + 3), row.integer(first + 4), row.integer(first + 5)};
-}
-
-AttemptRow read_attempt(Cursor& row) {
-  AttemptRow a;
-  a.id = {row.integer(0)};
-  a.job = {row.integer(1)};
-  a.batch = row.text(2);
-  a.task = row.text(3);
-  a.tenant = row.text(4);
-  a.item_key = row.text(5);
-  a.number = row.small(6);
-  a.kind = row.text(7);
-  a.route = row.text(8);
-  a.provider = row.text(9);
-  a.model = row.text(10);
-  a.model_returned = row.text(11);
-  a.outcome = row.text(12);
-  a.cost_basis = row.text(13);
-  a.provider_request_id = row.text(14);
-  a.opened_at_ms = row.integer(15);
-  a.http_status = row.maybe_integer(16);
-  a.ceiling_pusd = row.maybe_integer(17);
-  a.cost_pusd = row.maybe_integer(18);
-  a.total_ms = row.maybe_integer(19);
-  a.usage = read_usage_columns(row, 20);
-  a.is_open = row.is_null(26);
-  a.service_tier = row.text(27);
-  a.reported_pusd = row.maybe_integer(28);
-  return a;
 }
 
 }  // namespace
@@ -119,15 +89,18 @@ StoreReader::StoreReader(Database& db)
                coalesce(cache_write_1h_tokens, 0)
         FROM attempt WHERE job_id = ?1 ORDER BY number)sql"),
       attempts_(db, ATTEMPT_COLUMNS "WHERE a.batch_id = ?1 AND a.id > ?2 ORDER BY a.id LIMIT ?3"),
-      full_attempts_of_job_(db, ATTEMPT_COLUMNS "WHERE a.job_id = ?1 ORDER BY a.number"),
+      attempts_of_jobs_(db, ATTEMPT_COLUMNS
+                        "WHERE a.job_id BETWEEN ?1 AND ?2 AND +a.batch_id = ?3 "
+                        "ORDER BY a.job_id, a.number"),
       job_rows_(db, R"sql(
-        SELECT j.id, b.name, b.task, b.tenant, j.item_key, j.source, j.state,
+        SELECT j.id, j.batch_id, j.item_key, j.source, j.state,
                coalesce(a.provider, ''), coalesce(a.model, ''), coalesce(a.route, ''),
                coalesce(a.opened_at, j.created_at),
-               EXISTS (SELECT 1 FROM attempt f WHERE f.job_id = j.id AND f.kind = 'fallback'),
-               j.superseded_by IS NOT NULL
-        FROM job j JOIN batch b ON b.id = j.batch_id
-        LEFT JOIN attempt a ON a.job_id = j.id AND a.number = j.requests
+               j.requests > 1 AND EXISTS (SELECT 1 FROM attempt f WHERE f.job_id = j.id
+                                          AND f.kind = 'fallback'),
+               j.superseded_by IS NOT NULL, coalesce(j.error_class, ''),
+               coalesce(j.error_message, '')
+        FROM job j LEFT JOIN attempt a ON a.job_id = j.id AND a.number = j.requests
         WHERE +j.batch_id = ?1 AND j.id > ?2 ORDER BY j.id LIMIT ?3)sql"),
       first_job_(db, "SELECT min(id) FROM job WHERE batch_id = ?1"),
       next_retry_(db, R"sql(
@@ -312,6 +285,65 @@ void StoreReader::add_attempts(ResultRow& result) {
   }
 }
 
+// A batch's words stand in each of its rows; they are read once.
+const Batch& StoreReader::words_of(BatchId batch) {
+  const auto known = words_.find(batch.value);
+  if (known != words_.end()) return known->second;
+  return words_.emplace(batch.value, jobs_.batch(batch)).first->second;
+}
+
+AttemptRow StoreReader::read_attempt(Cursor& row) {
+  AttemptRow a;
+  a.id = {row.integer(0)};
+  a.job = {row.integer(1)};
+  const Batch& batch = words_of({row.integer(2)});
+  a.batch = batch.name;
+  a.task = batch.task;
+  a.tenant = batch.tenant;
+  a.item_key = row.text(3);
+  a.number = row.small(4);
+  a.kind = row.text(5);
+  a.route = row.text(6);
+  a.provider = row.text(7);
+  a.model = row.text(8);
+  a.model_returned = row.text(9);
+  a.outcome = row.text(10);
+  a.cost_basis = row.text(11);
+  a.provider_request_id = row.text(12);
+  a.opened_at_ms = row.integer(13);
+  a.http_status = row.maybe_integer(14);
+  a.ceiling_pusd = row.maybe_integer(15);
+  a.cost_pusd = row.maybe_integer(16);
+  a.total_ms = row.maybe_integer(17);
+  a.usage = read_usage_columns(row, 18);
+  a.is_open = row.is_null(24);
+  a.service_tier = row.text(25);
+  a.reported_pusd = row.maybe_integer(26);
+  if (const auto price = row.maybe_integer(27)) a.price = PriceId{*price};
+  return a;
+}
+
+JobRow StoreReader::read_job(Cursor& row) {
+  JobRow job;
+  job.id = {row.integer(0)};
+  const Batch& batch = words_of({row.integer(1)});
+  job.batch = batch.name;
+  job.task = batch.task;
+  job.tenant = batch.tenant;
+  job.item_key = row.text(2);
+  job.source = row.text(3);
+  job.state = row.text(4);
+  job.provider = row.text(5);
+  job.model = row.text(6);
+  job.route = row.text(7);
+  job.at_ms = row.integer(8);
+  job.fell_back = row.integer(9) != 0;
+  job.is_superseded = row.integer(10) != 0;
+  job.error_class = row.text(11);
+  job.error_message = row.text(12);
+  return job;
+}
+
 void StoreReader::each_attempt(BatchId batch, const std::function<void(const AttemptRow&)>& take) {
   AttemptId last;
   for (;;) {
@@ -325,36 +357,35 @@ void StoreReader::each_attempt(BatchId batch, const std::function<void(const Att
   }
 }
 
-std::vector<AttemptRow> StoreReader::attempts_of(JobId job) {
-  std::vector<AttemptRow> attempts;
-  for (Cursor row = full_attempts_of_job_.run(job); row.next();) {
-    attempts.push_back(read_attempt(row));
-  }
-  return attempts;
+std::vector<JobRow> StoreReader::jobs_after(BatchId batch, JobId last) {
+  std::vector<JobRow> page;
+  for (Cursor row = job_rows_.run(batch, last, kPage); row.next();) page.push_back(read_job(row));
+  return page;
 }
 
 void StoreReader::each_job(BatchId batch, const std::function<void(const JobRow&)>& take) {
   JobId last{first_before(batch)};
   for (;;) {
-    std::vector<JobRow> page;
-    for (Cursor row = job_rows_.run(batch, last, kPage); row.next();) {
-      page.push_back({{row.integer(0)},
-                      row.text(1),
-                      row.text(2),
-                      row.text(3),
-                      row.text(4),
-                      row.text(5),
-                      row.text(6),
-                      row.text(7),
-                      row.text(8),
-                      row.text(9),
-                      row.integer(10),
-                      row.integer(11) != 0,
-                      row.integer(12) != 0});
-    }
+    const std::vector<JobRow> page = jobs_after(batch, last);
     if (page.empty()) return;
     last = page.back().id;
     for (const JobRow& job : page) take(job);
+  }
+}
+
+void StoreReader::each_document(
+    BatchId batch, const std::function<void(const JobRow&, const std::vector<AttemptRow>&)>& take) {
+  JobId last{first_before(batch)};
+  for (;;) {
+    const std::vector<JobRow> page = jobs_after(batch, last);
+    if (page.empty()) return;
+    last = page.back().id;
+    std::map<std::int64_t, std::vector<AttemptRow>> attempts;  // by job
+    for (Cursor row = attempts_of_jobs_.run(page.front().id, last, batch); row.next();) {
+      AttemptRow attempt = read_attempt(row);
+      attempts[attempt.job.value].push_back(std::move(attempt));
+    }
+    for (const JobRow& job : page) take(job, attempts[job.id.value]);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -100,13 +101,14 @@ struct AttemptRow {
   std::int64_t requests = 1;  // that it stands for: more in a provider's own count
   std::optional<std::int64_t> http_status, ceiling_pusd, cost_pusd, reported_pusd, total_ms;
   std::optional<Usage> usage;
+  std::optional<PriceId> price;
   bool is_open = false;
 };
 
 // A document with the attempt that decided its row in a report.
 struct JobRow {
   JobId id;
-  std::string batch, task, tenant, item_key, source, state;
+  std::string batch, task, tenant, item_key, source, state, error_class, error_message;
   std::string provider, model, route;  // of its last attempt; empty: never sent
   std::int64_t at_ms = 0;              // when that was opened, or the document submitted
   bool fell_back = false;
@@ -144,16 +146,23 @@ class StoreReader {
   void each_attempt(BatchId batch, const std::function<void(const AttemptRow&)>& take);
   // Superseded ones, too.
   void each_job(BatchId batch, const std::function<void(const JobRow&)>& take);
-  std::vector<AttemptRow> attempts_of(JobId job);
+  void each_document(
+      BatchId batch,
+      const std::function<void(const JobRow&, const std::vector<AttemptRow>&)>& take);
 
  private:
   void add_attempts(ResultRow& row);
+  const Batch& words_of(BatchId batch);
+  AttemptRow read_attempt(Cursor& row);
+  JobRow read_job(Cursor& row);
+  std::vector<JobRow> jobs_after(BatchId batch, JobId last);
   std::int64_t first_before(BatchId batch);  // an id below all of its jobs
 
   JobStore jobs_;
   Ledger ledger_;
+  std::map<std::int64_t, Batch> words_;  // name, task and tenant, which never change
   Statement batches_, counts_, measured_, open_, unknown_, unpriced_, errors_, worker_, answers_,
-      results_, result_by_key_, old_result_, attempts_of_job_, attempts_, full_attempts_of_job_,
+      results_, result_by_key_, old_result_, attempts_of_job_, attempts_, attempts_of_jobs_,
       job_rows_, first_job_, next_retry_, activity_, latencies_, estimates_;
 };
 

@@ -24,12 +24,14 @@ class GivenSource : public ReportSource {
   void each_attempt(const TakeAttempt& take) override {
     for (const AttemptRow& attempt : attempts) take(attempt);
   }
-  std::vector<AttemptRow> attempts_of(JobId job) override {
-    std::vector<AttemptRow> own;
-    for (const AttemptRow& attempt : attempts) {
-      if (attempt.job.value == job.value) own.push_back(attempt);
+  void each_document(const TakeDocument& take) override {
+    for (const JobRow& job : jobs) {
+      std::vector<AttemptRow> own;
+      for (const AttemptRow& attempt : attempts) {
+        if (attempt.job.value == job.id.value) own.push_back(attempt);
+      }
+      take(job, own);
     }
-    return own;
   }
 
   // A document that one request answered.
