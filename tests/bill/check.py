@@ -122,6 +122,7 @@ log_lock = threading.Lock()
 
 class Provider(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet
 
     def log_message(self, *args):
         pass
@@ -142,7 +143,7 @@ class Provider(BaseHTTPRequestHandler):
         if fate < 30:
             return self.refuse(entry, 500, "server_error")
         if fate < 45:
-            return self.refuse(entry, 429, "rate_limit_exceeded")
+            return self.refuse(entry, 503, "overloaded_error")
         if fate < 52:
             return self.cut(entry)
         if fate < 75:
@@ -208,10 +209,9 @@ class Provider(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
-        if status == 429:
-            self.send_header("retry-after", "0")
         self.end_headers()
         self.wfile.write(data)
+        self.wfile.flush()
 
 
 def cost_of(entry):
