@@ -3,6 +3,7 @@
 // SHA-256, by OpenSSL. Content addresses and request hashes are its 32 raw bytes.
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,5 +15,7 @@ std::string sha256_of_parts(std::initializer_list<std::string_view> parts);
 std::string sha256(std::string_view bytes);
 std::string to_hex(std::string_view bytes);
 std::string to_base64(std::string_view bytes);
+// Nothing for what is not base64 with its padding.
+std::optional<std::string> from_base64(std::string_view text);
 
 }  // namespace docmill

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <set>
 
 #include "base/errors.h"
 #include "base/file.h"
@@ -11,6 +12,7 @@
 #include "base/text.h"
 #include "config/known.h"
 #include "llm/price_book.h"
+#include "llm/tokenizers.h"
 
 namespace docmill {
 namespace {
@@ -50,6 +52,21 @@ void price_by_store(const fs::path& store, Config& config) {
   Database db(store, Access::read_only, commit);
   PriceList list(db);
   fill_prices(list, config.providers, config.models, SystemClock().now_ms());
+}
+
+void say_missing_tokenizers(const Global& global, const Config& config) {
+  const Tokenizers tokenizers(tokenizer_folders());
+  std::set<std::string> missing;
+  for (const auto& [key, model] : config.models) {
+    if (!model.tokenizer.empty() && !tokenizers.is_here(model.tokenizer)) {
+      missing.insert(model.tokenizer);
+    }
+  }
+  for (const std::string& name : missing) {
+    say(global, fmt::format("warning: tokenizer {} is not in {}: tokens are estimated from "
+                            "characters; scripts/fetch-tokenizers brings it",
+                            name, tokenizer_folders().front().string()));
+  }
 }
 
 fs::path find_store(const Global& global, const Config& config) {

@@ -23,6 +23,9 @@ Config open_config(const Global& global);
 // store is not there yet.
 void price_by_store(const std::filesystem::path& store, Config& config);
 
+// Names the tokenizers of the config that are not on this machine.
+void say_missing_tokenizers(const Global& global, const Config& config);
+
 // --store, $DOCMILL_STORE, [store] path, $STATE_DIRECTORY, $XDG_STATE_HOME. Makes the folder only
 // for the last, which is ours.
 std::filesystem::path find_store(const Global& global, const Config& config);

@@ -99,8 +99,9 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
   WorkerOptions seeded = options;
   seeded.seed = entropy();
   const std::int64_t since_ms = clock.now_ms();
-  Worker worker(db, *lock, clock, transport, {config.providers, config.models, problems_of(keys)},
-                seeded);
+  say_missing_tokenizers(global, config);
+  Worker worker(db, *lock, clock, transport,
+                {config.providers, config.models, problems_of(keys), tokenizer_folders()}, seeded);
   StoreReader reader(db);
   say_recovered(global, worker.recovered());
   notify_service("READY=1");

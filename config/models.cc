@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "config/parts.h"
+#include "llm/tokenizers.h"
 #include "store/hours.h"
 
 namespace docmill {
@@ -125,6 +126,23 @@ void read_limits(TomlTable& table, Model& model) {
   }
 }
 
+void read_tokenizer(TomlTable& table, Model& model) {
+  const auto name = table.text("tokenizer");
+  if (!name) return;
+  const std::vector<std::string> names = tokenizer_names();
+  if (is_tokenizer_path(*name)) {
+    model.tokenizer = table.file().resolved(*name).string();
+    if (!std::filesystem::exists(model.tokenizer)) {
+      table.fail("tokenizer", fmt::format("\"tokenizer\": there is no file {}", model.tokenizer));
+    }
+  } else if (std::find(names.begin(), names.end(), *name) != names.end()) {
+    model.tokenizer = *name;
+  } else {
+    table.fail("tokenizer",
+               unknown_name("tokenizer", *name, names) + "; or give the path of a tokenizer.json");
+  }
+}
+
 void read_ways(TomlTable& table, Model& model) {
   model.stream = table.flag("stream").value_or(false);
   model.unbounded_reasoning = table.flag("unbounded_reasoning").value_or(false);
@@ -132,7 +150,7 @@ void read_ways(TomlTable& table, Model& model) {
       table.one_of("service_tier", {"auto", "default", "flex", "priority", "standard_only"})
           .value_or("");
   model.pin = table.text("pin").value_or("");
-  table.no_effect("tokenizer", table.text("tokenizer"));
+  read_tokenizer(table, model);
 }
 
 void check_provider(const TomlTable& table, const Model& model, const Providers& providers) {

@@ -6,7 +6,7 @@
 namespace docmill {
 namespace {
 
-bool is_bounded(std::string_view text) {
+bool is_bounded(std::string_view text, std::int64_t max_values) {
   int depth = 0;
   int deepest = 0;
   std::int64_t values = 1;
@@ -27,13 +27,13 @@ bool is_bounded(std::string_view text) {
       ++values;
     }
   }
-  return deepest <= kMaxJsonDepth && values <= kMaxJsonValues;
+  return deepest <= kMaxJsonDepth && values <= max_values;
 }
 
 }  // namespace
 
-std::optional<nlohmann::json> parse_json(std::string_view text) {
-  if (!is_bounded(text)) return std::nullopt;
+std::optional<nlohmann::json> parse_json(std::string_view text, std::int64_t max_values) {
+  if (!is_bounded(text, max_values)) return std::nullopt;
   nlohmann::json value = nlohmann::json::parse(text, nullptr, false);
   if (value.is_discarded()) return std::nullopt;
   return value;

@@ -15,9 +15,9 @@ inline constexpr int kMaxJsonDepth = 64;
 // A value takes some fifty bytes of memory, and may take two of text.
 inline constexpr std::int64_t kMaxJsonValues = 500'000;
 
-// Nothing when the text is not JSON, nests deeper than kMaxJsonDepth, or holds more than
-// kMaxJsonValues.
-std::optional<nlohmann::json> parse_json(std::string_view text);
+// Nothing when the text is not JSON, nests deeper than kMaxJsonDepth, or holds more values.
+std::optional<nlohmann::json> parse_json(std::string_view text,
+                                         std::int64_t max_values = kMaxJsonValues);
 
 // The string at `key` of an object; empty when there is none.
 std::string word_at(const nlohmann::json& object, const char* key);

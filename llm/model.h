@@ -75,6 +75,7 @@ struct Model {
   bool unbounded_reasoning = false;  // its output limit does not bound what it bills
   std::string service_tier;          // asked for
   std::string pin;                   // the model that must be returned; empty: any
+  std::string tokenizer;             // as llm/tokenizer.h names it; empty: tokens by script
   Rates per_minute;
   std::optional<int> in_flight;
 };

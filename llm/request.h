@@ -28,6 +28,11 @@ struct EncodedRequest {
 EncodedRequest encode_request(const ChatRequest& request, const Model& model, const Form& form,
                               Dialect dialect);
 
+struct TokenCount {
+  std::int64_t tokens = 0;
+  bool is_exact = false;  // by the model's own tokenizer; else by scripts, as below
+};
+
 // Tokens of a text by its scripts, for estimates and for "does it fit": never for cost.
 std::int64_t estimated_tokens(std::string_view text);
 

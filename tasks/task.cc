@@ -160,10 +160,9 @@ std::optional<std::int64_t> raised_limit(const ChatRequest& request, const Model
   return raised;
 }
 
-bool may_fit(const ChatRequest& request, const Model& model) {
+bool may_fit(const ChatRequest& request, const TokenCount& input, const Model& model) {
   // The estimate counts 3.3 Latin characters a token; no tokenizer does better than about 6.
-  const std::int64_t least_tokens =
-      (estimated_tokens(request.system) + estimated_tokens(request.user)) / 2;
+  const std::int64_t least_tokens = input.is_exact ? input.tokens : input.tokens / 2;
   return least_tokens + request.max_output_tokens <= model.context_tokens;
 }
 

@@ -35,9 +35,9 @@ ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string t
 // the model allows no more.
 std::optional<std::int64_t> raised_limit(const ChatRequest& request, const Model& model);
 
-// False when the document can't fit the model even by the most sparing count of its tokens.
-// Between this and certainty the provider decides, at no cost.
-bool may_fit(const ChatRequest& request, const Model& model);
+// False when a request of so many tokens can't fit the model; where they are not exact, even by the
+// most sparing count. Between this and certainty the provider decides, at no cost.
+bool may_fit(const ChatRequest& request, const TokenCount& input, const Model& model);
 
 struct CheckedAnswer {
   std::optional<std::string> result;  // absent: the answer is none

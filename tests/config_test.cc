@@ -214,7 +214,6 @@ tokens_per_minute = 4000000
 provider = "acme"
 stream = true
 tokens_per_minute = 1000
-tokenizer = "deepseek"
 [models.b]
 provider = "acme"
 stream = true
@@ -244,8 +243,16 @@ currency = { code = "EUR", per_usd = 0.92 }
     return fmt::format("./docmill.toml:{}: \"{}\" has no effect in this version yet\n", number,
                        key);
   };
-  CHECK(said == line(4, "on_finish") + line(12, "tokenizer") + line(25, "prompt") +
-                    line(26, "system") + line(27, "kind") + line(28, "schema"));
+  CHECK(said == line(4, "on_finish") + line(24, "prompt") + line(25, "system") + line(26, "kind") +
+                    line(27, "schema"));
+}
+
+TEST_CASE("a model's tokenizer is one that is known, or a file") {
+  const std::string model = kBase + "[models.a]\nprovider = \"acme\"\ntokenizer = ";
+  CHECK(parse(model + "\"o200k_base\"").models.at("a").tokenizer == "o200k_base");
+  CHECK(parse(model + "\"/dev/null\"").models.at("a").tokenizer == "/dev/null");
+  CHECK_THROWS_WITH(parse(model + "\"o20k_base\""), Catch::Contains("did you mean \"o200k_base\""));
+  CHECK_THROWS_WITH(parse(model + "\"./no.json\""), Catch::Contains("there is no file"));
 }
 
 // Once taken for [[routes.r.chain]], and refused.

@@ -25,6 +25,7 @@
 #include "llm/price_book.h"
 #include "llm/reply.h"
 #include "llm/request.h"
+#include "llm/tokenizers.h"
 #include "queue/brake.h"
 #include "queue/job_queue.h"
 #include "store/database.h"
@@ -44,6 +45,7 @@ class Worker {
     const Providers& providers;
     const Models& models;
     std::map<std::string, std::string> no_key;
+    std::vector<std::filesystem::path> tokenizer_folders = {};
   };
 
   // Takes over the store: recovers what the last worker left, then announces itself in `lock`. All
@@ -117,6 +119,7 @@ class Worker {
   Start start_head(Feed& feed);
   std::optional<Refusal> refusal_at(const Feed& feed, const Link& link, bool is_last);
   Start start_on(Feed& feed, Job job, int position, Lane& lane);
+  TokenCount input_tokens(const ChatRequest& request, const Model& model);
   Start send_on(Feed& feed, const Job& job, const ClaimTerms& terms, EncodedRequest encoded,
                 Lane& lane);
   Onward onward_from(const Route& route, int position, const Job& job, const ChatRequest& request);
@@ -149,6 +152,7 @@ class Worker {
   WorkerOptions options_;
   JobQueue queue_;
   PriceBook prices_;
+  Tokenizers tokenizers_;
   Agenda agenda_;
   Caps caps_;
   std::map<BatchId, Brake> brakes_;

@@ -258,6 +258,12 @@ Worker::Start Worker::hold_unbounded(Feed& feed, const std::string& problem) {
   return block(feed, {problem, kNeverMs, true, true});
 }
 
+TokenCount Worker::input_tokens(const ChatRequest& request, const Model& model) {
+  const TokenCount system = tokenizers_.count(model, request.system);
+  const TokenCount user = tokenizers_.count(model, request.user);
+  return {system.tokens + user.tokens, user.is_exact};
+}
+
 Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   const AgendaBatch& batch = *feed.batch;
   const Route& route = batch.spec->routes[static_cast<std::size_t>(feed.route)];
@@ -269,11 +275,12 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   lock_.set_suspect(job.id.value);
   const ChatRequest request =
       request_for(*batch.spec, model, queue_.jobs().input(job.input_id), job.raised_output_tokens);
-  if (!may_fit(request, model)) {
+  const TokenCount input = input_tokens(request, model);
+  if (!may_fit(request, input, model)) {
     lock_.set_suspect(0);
     const std::string why =
-        fmt::format("the document has about {} tokens; {} takes {} with the answer",
-                    estimated_tokens(request.user), model.key, model.context_tokens);
+        fmt::format("the document has {}{} tokens with its prompt; {} takes {} with the answer",
+                    input.is_exact ? "" : "about ", input.tokens, model.key, model.context_tokens);
     const int length = static_cast<int>(route.chain.size());
     queue_.pass_over(job, position, length, "too_long", why);
     if (position + 1 == length) note_end(batch.row.id, *batch.spec, "too_long");
@@ -294,7 +301,7 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   terms.max_input_tokens = encoded.max_input_tokens;
   terms.max_output_tokens = encoded.max_output_tokens;
   terms.waited_for = waited_for(feed, job);
-  terms.estimated_tokens = estimated_tokens(request.system) + estimated_tokens(request.user);
+  terms.estimated_tokens = input.tokens;
   terms.asked_tier = model.service_tier;
   terms.price = prices_.asked(model.key);
   return send_on(feed, job, terms, std::move(encoded), lane);
