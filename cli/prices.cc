@@ -108,14 +108,17 @@ ListedPrice in_force(const Model& model, PriceList* list, std::int64_t now_ms) {
 
 // What the provider counted, of what was estimated: "0.97 of 1,204 requests".
 std::string estimates_text(const std::vector<EstimateRecord>& records, const std::string& key) {
+  std::int64_t requests = 0, estimated = 0, reported = 0;
   for (const EstimateRecord& record : records) {
-    if (record.model != key || record.estimated_tokens == 0) continue;
-    return fmt::format(
-        "x {:.3f} in {}",
-        static_cast<double>(record.reported_tokens) / static_cast<double>(record.estimated_tokens),
-        with_commas(record.requests));
+    if (record.model != key) continue;
+    requests += record.requests;
+    estimated += record.estimated_tokens;
+    reported += record.reported_tokens;
   }
-  return "-";
+  if (requests == 0) return "-";
+  return fmt::format("x {:.3f} in {}",
+                     static_cast<double>(reported) / static_cast<double>(estimated),
+                     with_commas(requests));
 }
 
 struct Listing {

@@ -7,8 +7,7 @@
 #include "base/errors.h"
 #include "cli/follow.h"
 #include "cli/progress.h"
-#include "cli/result_output.h"
-#include "cli/submission.h"
+#include "cli/run.h"
 #include "cli/worker_life.h"
 
 namespace docmill {
@@ -38,12 +37,12 @@ std::optional<int> work_on(const Global& global, const Config& config,
   return exit_code_of(read_status(opened.reader, store, batch, clock.now_ms()).batches.front());
 }
 
-int run(const Global& global, const RunFlags& flags) {
-  const Submission submission = submit(global, flags.submit);
-  if (flags.submit.dry_run) return kExitDone;
-  const Global quietly{global.config, global.store, true, global.verbose};
-  const Config config = open_config(quietly);
-  const std::filesystem::path store = find_store(quietly, config);
+}  // namespace
+
+int run_batch(const Global& global, const Config& config, const std::filesystem::path& store,
+              const SubmitFlags& submit_flags, const ResultFlags& results) {
+  const Submission submission = submit(global, config, store, submit_flags);
+  if (submit_flags.dry_run) return kExitDone;
   std::optional<int> code = work_on(global, config, store, submission.batch);
   if (!code) {
     say(global, "a worker is running and does it: " + describe_worker(store));
@@ -51,7 +50,7 @@ int run(const Global& global, const RunFlags& flags) {
   }
   OpenedReader opened(store);
   const Batch batch = batch_named(opened.reader, submission.batch);
-  put_results(global, opened, batch, flags.results);
+  put_results(global, opened, batch, results);
   if (*code == kExitInterrupted) {
     say(global, fmt::format("interrupted; nothing is lost. Go on with: docmill work --drain "
                             "--batch {}",
@@ -66,8 +65,6 @@ int run(const Global& global, const RunFlags& flags) {
   return *code;
 }
 
-}  // namespace
-
 Action add_run(CLI::App& app, const Global& global) {
   CLI::App* command = app.add_subcommand("run", "submit, work, and hand out the results");
   static RunFlags flags;
@@ -79,7 +76,9 @@ Action add_run(CLI::App& app, const Global& global) {
     if (flags.results.file && flags.results.folder) {
       throw UsageError("-o and --out are two places; give one");
     }
-    return run(global, flags);
+    if (flags.submit.rehearse) return rehearse(global, flags.submit, flags.results);
+    const Config config = open_config(global);
+    return run_batch(global, config, find_store(global, config), flags.submit, flags.results);
   };
 }
 

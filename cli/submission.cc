@@ -1,20 +1,18 @@
 #include "cli/submission.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
-#include <set>
 
 #include "base/errors.h"
 #include "base/file.h"
 #include "base/money.h"
 #include "base/text.h"
 #include "config/known.h"
-#include "queue/brake.h"
+#include "report/estimate_text.h"
 #include "store/write_lock.h"
 #include "tasks/documents.h"
 #include "tasks/routing.h"
@@ -52,120 +50,6 @@ void check_batch_name(const std::string& name) {
   }
 }
 
-std::vector<std::string> split_list(const std::string& list) {
-  std::vector<std::string> words;
-  std::size_t start = 0;
-  while (start <= list.size()) {
-    const std::size_t comma = std::min(list.find(',', start), list.size());
-    words.emplace_back(trimmed(std::string_view(list).substr(start, comma - start)));
-    start = comma + 1;
-  }
-  return words;
-}
-
-void check_model(const std::string& key, const Config& config) {
-  if (config.models.contains(key)) return;
-  std::vector<std::string> keys;
-  for (const auto& [known, model] : config.models) keys.push_back(known);
-  const auto near = nearest(key, keys);
-  throw UsageError(fmt::format("the config has no model \"{}\"; {}", key,
-                               near ? fmt::format("did you mean \"{}\"?", *near)
-                                    : fmt::format("it has {}", fmt::join(keys, ", "))));
-}
-
-Chain chain_of(const SubmitFlags& flags, const BatchSpec& spec, const Config& config) {
-  Chain chain;
-  const auto task = config.tasks.find(spec.task);
-  if (!flags.models.empty()) {
-    for (std::string& key : split_list(flags.models)) chain.emplace_back(std::move(key));
-  } else if (!flags.route.empty()) {
-    const auto route = config.routes.find(flags.route);
-    if (route == config.routes.end()) {
-      throw UsageError(fmt::format("--route: the config has no [routes.{}]", flags.route));
-    }
-    chain = route->second;
-  } else if (task != config.tasks.end() && task->second.chain) {
-    chain = *task->second.chain;
-  } else if (!config.default_chain.empty()) {
-    chain = config.default_chain;
-  } else if (config.models.size() == 1) {
-    chain.emplace_back(config.models.begin()->first);
-  } else {
-    throw UsageError("which model? Give --models A,B, or [defaults] chain in the config");
-  }
-  std::set<std::string> distinct;
-  for (const Link& link : chain) {
-    check_model(link.model, config);
-    distinct.insert(link.model);
-  }
-  if (distinct.size() != chain.size()) throw UsageError("--models: a model stands there twice");
-  return chain;
-}
-
-void add_routes(const SubmitFlags& flags, const Config& config, BatchSpec& spec) {
-  const Chain chain =
-      within_regions(chain_of(flags, spec, config), spec.regions, config.providers, config.models);
-  if (chain.empty()) {
-    throw UsageError(fmt::format(
-        "--regions {}: no model of the chain is there; [providers.NAME] region says where one is",
-        flags.regions));
-  }
-  spec.routes.push_back({flags.route.empty() ? "default" : flags.route, chain});
-  // Records and rules may name a route; those of the config come along, in the order of their
-  // names.
-  for (const auto& [name, full] : config.routes) {
-    Chain within = within_regions(full, spec.regions, config.providers, config.models);
-    if (name != flags.route && !within.empty()) spec.routes.push_back({name, std::move(within)});
-  }
-}
-
-std::string text_or_file(const std::string& flag, const std::string& value) {
-  if (!value.starts_with('@')) return value;
-  const auto content = read_file(value.substr(1), 1 << 20);
-  if (!content) throw UsageError(fmt::format("{}: {} is larger than 1 MiB", flag, value.substr(1)));
-  return std::string(trimmed(*content));
-}
-
-BatchSpec spec_of(const SubmitFlags& flags, const Config& config) {
-  if (config.models.empty()) {
-    throw UsageError(
-        fmt::format("no model is configured: docmill init --provider NAME writes a docmill.toml; "
-                    "or set one of {}",
-                    fmt::join(known_key_variables(), ", ")));
-  }
-  TaskParameters parameters;
-  parameters.to = flags.to;
-  parameters.from = flags.from;
-  parameters.instructions = text_or_file("--instructions", flags.instructions);
-  if (!flags.schema.empty() && !flags.fields.empty()) {
-    throw UsageError("--schema and --fields are two ways to say one thing; give one");
-  }
-  if (!flags.schema.empty()) {
-    parameters.schema_text = text_or_file("--schema", "@" + flags.schema);
-  } else if (!flags.fields.empty()) {
-    parameters.schema_text = schema_of_fields(flags.fields);
-  }
-  BatchSpec spec = make_spec(flags.task, parameters);
-  const auto task = config.tasks.find(spec.task);
-  if (task != config.tasks.end() && task->second.max_output_tokens) {
-    spec.max_output_tokens = *task->second.max_output_tokens;
-  }
-  if (!flags.brake.empty()) {
-    const auto percent = parse_brake(flags.brake);
-    if (!percent) {
-      throw UsageError(fmt::format("--brake: \"{}\" is neither a share such as 50% nor off",
-                                   printable_line(flags.brake)));
-    }
-    spec.brake = *percent == 0 ? "off" : fmt::format("{}%", *percent);
-  }
-  if (!flags.regions.empty()) {
-    spec.regions = split_list(lower_ascii(flags.regions));
-    std::sort(spec.regions.begin(), spec.regions.end());
-  }
-  add_routes(flags, config, spec);
-  return spec;
-}
-
 InputFormat format_of(const SubmitFlags& flags) {
   if (flags.input_format.empty()) return InputFormat::by_name;
   if (flags.input_format == "text" || flags.input_format == "markdown") return InputFormat::text;
@@ -187,33 +71,68 @@ int route_for(const Document& document, const SubmitFlags& flags, const Config& 
   return choose_route(spec, route, rules_apply, task->second.routing, config.models, document.text);
 }
 
-// Adds a document to what the estimate sums up.
-void count_document(Submission& sum, const Document& document, const BatchSpec& spec, int chosen,
-                    const Config& config) {
-  ++sum.documents;
-  if (!document.error.empty()) {
-    ++sum.unreadable;
-    if (sum.unreadable_names.size() < kUnreadableNamed) {
-      sum.unreadable_names.push_back(
-          fmt::format("{}: {}", printable_line(document.id), printable_line(document.error)));
-    }
-    return;
+// What a pass over the documents finds.
+class Counting {
+ public:
+  Counting(const Config& config, std::vector<EstimateRecord> past, std::int64_t now_ms)
+      : tokenizers_(tokenizer_folders()),
+        estimator_(
+            {config.models, config.providers, config.worker.in_flight, std::move(past), now_ms},
+            tokenizers_) {}
+
+  void add(const Document& document, const BatchSpec& spec, int chosen, Added added) {
+    ++sum_.documents;
+    ++(added == Added::fresh ? sum_.fresh
+                             : (added == Added::changed ? sum_.changed : sum_.unchanged));
+    if (!document.error.empty()) return add_unreadable(document);
+    sum_.text_bytes += static_cast<std::int64_t>(document.text.size());
+    if (added == Added::unchanged) return;
+    ++sum_.routes[chosen];
+    const Route& route = spec.routes[static_cast<std::size_t>(chosen)];
+    estimator_.add(spec, route, document.id, document.text);
   }
-  const Route& route = spec.routes[static_cast<std::size_t>(chosen)];
-  ++sum.routes[chosen];
-  const Model& model = config.models.at(route.chain.front().model);
-  const ChatRequest request = request_for(spec, model, document.text);
-  const std::int64_t input = estimated_tokens(spec.system) + estimated_tokens(document.text) + 8;
-  sum.text_bytes += static_cast<std::int64_t>(document.text.size());
-  sum.input_tokens += input;
-  sum.most_output_tokens += request.max_output_tokens;
-  if (model.price) {
-    sum.most_cost_pusd +=
-        ceiling_pusd(std::min(input, kMaxTokens), request.max_output_tokens, *model.price);
-  } else {
-    sum.is_unpriced = true;
+
+  Submission result() const {
+    Submission result = sum_;
+    result.estimate = estimator_.result();
+    return result;
   }
-}
+
+ private:
+  void add_unreadable(const Document& document) {
+    ++sum_.unreadable;
+    if (sum_.unreadable_names.size() == kUnreadableNamed) return;
+    sum_.unreadable_names.push_back(
+        fmt::format("{}: {}", printable_line(document.id), printable_line(document.error)));
+  }
+
+  Tokenizers tokenizers_;
+  Estimator estimator_;
+  Submission sum_;
+};
+
+// What the store knows of documents and of past requests. Nothing when it is not there yet.
+class KnownStore {
+ public:
+  explicit KnownStore(const fs::path& store) {
+    if (fs::exists(store)) opened_ = std::make_unique<OpenedReader>(store);
+  }
+  std::vector<EstimateRecord> past() {
+    return opened_ ? opened_->reader.estimates() : std::vector<EstimateRecord>();
+  }
+  void look_for(const std::string& batch) {
+    if (opened_) batch_ = opened_->reader.batch(batch);
+  }
+  const std::optional<Batch>& batch() const { return batch_; }
+  Added would_add(const Document& document) {
+    if (!batch_) return Added::fresh;
+    return opened_->reader.would_add(batch_->id, document.id, content_hash(document));
+  }
+
+ private:
+  std::unique_ptr<OpenedReader> opened_;
+  std::optional<Batch> batch_;
+};
 
 // Every document that the flags let through, with the route that it takes.
 void each_document(const SubmitFlags& flags, const Config& config, BatchSpec& spec,
@@ -233,6 +152,16 @@ void each_document(const SubmitFlags& flags, const Config& config, BatchSpec& sp
   }
 }
 
+// A pass that queues nothing.
+Submission count_only(const SubmitFlags& flags, BatchSpec& spec, const Config& config,
+                      KnownStore& known) {
+  Counting counting(config, known.past(), SystemClock().now_ms());
+  each_document(flags, config, spec, [&](const Document& document, int route) {
+    counting.add(document, spec, route, known.would_add(document));
+  });
+  return counting.result();
+}
+
 std::string where_to(const Chain& chain, const Config& config) {
   std::string where;
   for (const Link& link : chain) {
@@ -245,32 +174,27 @@ std::string where_to(const Chain& chain, const Config& config) {
   return where;
 }
 
-void print_estimate(const Global& global, const Submission& sum, const BatchSpec& spec,
-                    const Config& config, const std::optional<std::int64_t>& cap_pusd) {
-  say(global,
+std::vector<std::string> submission_lines(const Submission& sum, const BatchSpec& spec,
+                                          const Config& config,
+                                          const std::optional<std::int64_t>& cap_pusd) {
+  std::vector<std::string> lines = {
       fmt::format("{} documents, {} of text: {} new, {} changed, {} unchanged",
                   with_commas(sum.documents), human_bytes(sum.text_bytes), with_commas(sum.fresh),
-                  with_commas(sum.changed), with_commas(sum.unchanged)));
+                  with_commas(sum.changed), with_commas(sum.unchanged))};
   if (sum.unreadable > 0) {
-    say(global, fmt::format("can't be read: {}", with_commas(sum.unreadable)));
-    for (const std::string& name : sum.unreadable_names) say(global, "  " + name);
+    lines.push_back(fmt::format("can't be read: {}", with_commas(sum.unreadable)));
+    for (const std::string& name : sum.unreadable_names) lines.push_back("  " + name);
   }
-  say(global, fmt::format("tokens in ~{}, out at most {}", with_commas(sum.input_tokens),
-                          with_commas(sum.most_output_tokens)));
-  say(global,
-      sum.is_unpriced
-          ? "cost unknown: the model has no price (docmill prices set)"
-          : fmt::format("cost at most ~{} if the first model answers everything{}",
-                        human_usd(sum.most_cost_pusd),
-                        cap_pusd ? fmt::format(", capped at {}", human_usd(*cap_pusd)) : ""));
+  for (std::string& line : estimate_lines(sum.estimate, cap_pusd)) lines.push_back(std::move(line));
   for (const auto& [route, documents] : sum.routes) {
     const Route& taken = spec.routes[static_cast<std::size_t>(route)];
     const std::string who =
         sum.routes.size() == 1
             ? std::string()
             : fmt::format("{} by route {}: ", with_commas(documents), printable_line(taken.name));
-    say(global, who + "sent to " + where_to(taken.chain, config));
+    lines.push_back(who + "sent to " + where_to(taken.chain, config));
   }
+  return lines;
 }
 
 std::optional<std::int64_t> cap_of(const SubmitFlags& flags, const Config& config) {
@@ -322,7 +246,7 @@ void check_prices(const SubmitFlags& flags, const BatchSpec& spec, const Config&
 
 // Above [caps] confirm somebody has to say yes, before anything is queued.
 void confirm(const Global& global, const SubmitFlags& flags, BatchSpec spec, const Config& config,
-             const std::optional<std::int64_t>& cap_pusd) {
+             KnownStore& known, const std::optional<std::int64_t>& cap_pusd) {
   if (!config.confirm_pusd || flags.yes || cap_pusd) return;
   const bool reads_stdin =
       std::find(flags.inputs.begin(), flags.inputs.end(), "-") != flags.inputs.end();
@@ -331,13 +255,13 @@ void confirm(const Global& global, const SubmitFlags& flags, BatchSpec spec, con
         "[caps] confirm is set, and stdin can be read only once: give --yes or "
         "--max-cost USD");
   }
-  Submission sum;
-  each_document(flags, config, spec, [&](const Document& document, int route) {
-    count_document(sum, document, spec, route, config);
-  });
-  if (sum.most_cost_pusd <= *config.confirm_pusd && !sum.is_unpriced) return;
+  const BatchEstimate estimate = count_only(flags, spec, config, known).estimate;
+  if (estimate.cost_pusd.high <= *config.confirm_pusd && !estimate.is_unpriced) return;
   const std::string cost =
-      sum.is_unpriced ? "an unknown amount" : "up to ~" + human_usd(sum.most_cost_pusd);
+      estimate.is_unpriced
+          ? "an unknown amount"
+          : fmt::format("some {} and up to {}", human_usd(estimate.cost_pusd.expected),
+                        human_usd(estimate.cost_pusd.high));
   if (!is_terminal(STDIN_FILENO) || !is_terminal(STDERR_FILENO)) {
     throw UsageError(
         fmt::format("this may cost {}, above [caps] confirm: give --yes or --max-cost "
@@ -361,10 +285,11 @@ void check_same(const Batch& batch, const BatchSpec& wanted) {
 }
 
 // `batch` may be older than the config: its own spec says which routes there are.
-// Its spec, with the routes that documents have added.
-BatchSpec queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const Batch& batch,
-                          Submission& sum) {
-  BatchSpec spec = parse_batch_spec(batch.spec);
+// `spec` becomes its own, with the routes that documents have added.
+Submission queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const Batch& batch,
+                           std::vector<EstimateRecord> past, BatchSpec& spec) {
+  spec = parse_batch_spec(batch.spec);
+  Counting counting(opened.config, std::move(past), opened.clock.now_ms());
   std::size_t known_routes = spec.routes.size();
   std::string known_spec = batch.spec;
   std::vector<NewJob> jobs;
@@ -382,16 +307,14 @@ BatchSpec queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const B
       opened.queue.jobs().set_spec(batch.id, known_spec);
       transaction.commit();
     }
-    const AddedCounts added = opened.queue.add_in_transaction(batch.id, jobs);
-    sum.fresh += added.fresh;
-    sum.changed += added.changed;
-    sum.unchanged += added.unchanged;
+    opened.queue.add_in_transaction(batch.id, jobs);
     jobs.clear();
     bytes = 0;
     nudge_worker(opened.store);
   };
   each_document(flags, opened.config, spec, [&](Document document, int route) {
-    count_document(sum, document, spec, route, opened.config);
+    counting.add(document, spec, route,
+                 opened.queue.jobs().would_add(batch.id, document.id, content_hash(document)));
     bytes += document.text.size();
     jobs.push_back(new_job(std::move(document), flags.priority, route));
     if (jobs.size() >= kJobsAtOnce || bytes >= kBytesAtOnce) flush();
@@ -399,7 +322,9 @@ BatchSpec queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const B
   flush();
   opened.queue.seal_in_transaction(batch.id);
   nudge_worker(opened.store);
-  return spec;
+  Submission sum = counting.result();
+  sum.batch = batch.name;
+  return sum;
 }
 
 }  // namespace
@@ -425,42 +350,62 @@ void declare_submit_flags(CLI::App& command, SubmitFlags& flags) {
                      "hold the batch when this share of its last 100 documents failed (50%, off)");
   command.add_option("--regions", flags.regions, "documents stay in these regions: eu,apac");
   command.add_flag("--dry-run", flags.dry_run, "the estimate alone; nothing is queued");
+  command.add_flag("--rehearse", flags.rehearse,
+                   "the whole run against a simulator: no key, no cost, nothing is kept");
   command.add_flag("--yes", flags.yes, "do not ask above [caps] confirm; the prices are right");
 }
 
-Submission submit(const Global& global, const SubmitFlags& flags) {
-  Config config = open_config(global);
+std::string worker_line(const fs::path& store) {
+  const auto worker = running_worker(store);
+  return worker ? fmt::format("a worker is running (pid {})", worker->pid)
+                : "no worker is running: docmill work";
+}
+
+namespace {
+
+Submission submit_dry(const Global& global, const Config& config, const fs::path& store,
+                      const SubmitFlags& flags, BatchSpec spec, KnownStore& known,
+                      const std::optional<std::int64_t>& cap_pusd) {
+  if (known.batch()) check_same(*known.batch(), spec);
+  const Submission sum = count_only(flags, spec, config, known);
+  std::string text;
+  for (const std::string& line : submission_lines(sum, spec, config, cap_pusd)) text += line + "\n";
+  text += fmt::format("Nothing was queued or sent. Without --dry-run this starts: {}.\n",
+                      worker_line(store));
+  if (!global.quiet) put(std::nullopt, text);
+  return sum;
+}
+
+}  // namespace
+
+Submission submit(const Global& global, const Config& given, const fs::path& store,
+                  const SubmitFlags& flags) {
+  Config config = given;
   BatchSpec spec = spec_of(flags, config);
-  const fs::path store = find_store(global, config);
   if (!flags.dry_run) create_or_migrate(store);
   price_by_store(store, config);
+  say_missing_tokenizers(global, config);
   const std::optional<std::int64_t> cap_pusd = cap_of(flags, config);
   check_cap(spec, config, flags.tenant, cap_pusd);
-  Submission sum;
-  if (flags.dry_run) {
-    each_document(flags, config, spec, [&](const Document& document, int route) {
-      count_document(sum, document, spec, route, config);
-    });
-    sum.fresh = sum.documents - sum.unreadable;
-    print_estimate(global, sum, spec, config, cap_pusd);
-    say(global, "nothing was queued or sent");
-    return sum;
-  }
-  confirm(global, flags, spec, config, cap_pusd);
+  Batch wanted;
+  wanted.name = batch_name_of(flags, spec, SystemClock());
+  check_batch_name(wanted.name);
+  KnownStore known(store);
+  known.look_for(wanted.name);
+  if (flags.dry_run) return submit_dry(global, config, store, flags, spec, known, cap_pusd);
+  confirm(global, flags, spec, config, known, cap_pusd);
   const auto opened = std::make_unique<OpenedQueue>(store, config);
   check_prices(flags, spec, config, *opened);
-  Batch wanted;
-  wanted.name = batch_name_of(flags, spec, opened->clock);
-  check_batch_name(wanted.name);
   wanted.task = spec.task;
   wanted.tenant = flags.tenant;
   wanted.spec = to_json_text(spec);
   wanted.cap_pusd = cap_pusd;
   const Batch batch = opened->queue.open_batch_in_transaction(wanted);
   check_same(batch, spec);
-  sum.batch = batch.name;
-  spec = queue_documents(*opened, flags, batch, sum);
-  print_estimate(global, sum, spec, config, batch.cap_pusd);
+  const Submission sum = queue_documents(*opened, flags, batch, known.past(), spec);
+  for (const std::string& line : submission_lines(sum, spec, config, batch.cap_pusd)) {
+    say(global, line);
+  }
   return sum;
 }
 

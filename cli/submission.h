@@ -10,6 +10,7 @@
 
 #include "cli/open.h"
 #include "tasks/batch_spec.h"
+#include "tasks/estimate.h"
 
 namespace CLI {
 class App;
@@ -36,30 +37,34 @@ struct SubmitFlags {
   std::int64_t priority = 0;
   std::int64_t limit = 0;
   bool dry_run = false;
+  bool rehearse = false;
   bool yes = false;
 };
 
 void declare_submit_flags(CLI::App& command, SubmitFlags& flags);
+
+// The spec of the batch that the flags ask for. Throws UsageError.
+BatchSpec spec_of(const SubmitFlags& flags, const Config& config);
 
 struct Submission {
   std::string batch;
   std::int64_t documents = 0;
   std::int64_t fresh = 0;
   std::int64_t changed = 0;
-  std::int64_t unchanged = 0;
+  std::int64_t unchanged = 0;  // these are not sent, and not in what follows
   std::int64_t unreadable = 0;
   std::int64_t text_bytes = 0;
-  std::map<int, std::int64_t> routes;  // documents by the route that they take
-  // By estimate, on the first model of each document's chain.
-  std::int64_t input_tokens = 0;
-  std::int64_t most_output_tokens = 0;
-  std::int64_t most_cost_pusd = 0;
-  bool is_unpriced = false;
+  std::map<int, std::int64_t> routes;         // documents by the route that they take
   std::vector<std::string> unreadable_names;  // the first few
+  BatchEstimate estimate;
 };
 
-// Reads the inputs and queues them; on disk when it returns. Prints the estimate, where documents
-// go, and whether a worker is running. With --dry-run nothing is queued.
-Submission submit(const Global& global, const SubmitFlags& flags);
+// Reads the inputs and queues them; on disk when it returns. Says on stderr what it estimates and
+// where documents go. With --dry-run nothing is queued, and that is said on stdout.
+Submission submit(const Global& global, const Config& config, const std::filesystem::path& store,
+                  const SubmitFlags& flags);
+
+// "a worker is running (pid 4121)", or how to start one.
+std::string worker_line(const std::filesystem::path& store);
 
 }  // namespace docmill

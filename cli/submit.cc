@@ -4,7 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/submission.h"
+#include "cli/run.h"
 
 namespace docmill {
 
@@ -13,15 +13,15 @@ Action add_submit(CLI::App& app, const Global& global) {
   static SubmitFlags flags;
   declare_submit_flags(*command, flags);
   return [&global] {
-    const Submission sum = submit(global, flags);
+    if (flags.rehearse) return rehearse(global, flags, {});
+    const Config config = open_config(global);
+    const std::filesystem::path store = find_store(global, config);
+    const Submission sum = submit(global, config, store, flags);
     if (flags.dry_run) return kExitDone;
     fmt::print("{}\n", sum.batch);
-    const Global quietly{global.config, global.store, true, false};
-    const auto worker = running_worker(find_store(quietly, open_config(quietly)));
-    say(global, worker
-                    ? fmt::format("a worker is running (pid {}); follow it with: docmill wait {}",
-                                  worker->pid, sum.batch)
-                    : "no worker is running: docmill work");
+    say(global, running_worker(store) ? fmt::format("{}; follow it with: docmill wait {}",
+                                                    worker_line(store), sum.batch)
+                                      : worker_line(store));
     return kExitDone;
   };
 }

@@ -236,13 +236,21 @@ std::string percentile(const std::vector<std::int64_t>& sorted, std::size_t perc
                      static_cast<double>(sorted[std::max<std::size_t>(rank, 1) - 1]) / 1000);
 }
 
+// What the provider counted, of what was estimated before.
+std::string by_estimate(const ModelActivity& model) {
+  if (model.estimated_tokens == 0) return "-";
+  return fmt::format("x {:.3f}", static_cast<double>(model.reported_tokens) /
+                                     static_cast<double>(model.estimated_tokens));
+}
+
 std::string models_table(const std::vector<ModelActivity>& models) {
   if (models.empty()) return {};
-  Table table({"MODEL", ">ANSWERS", ">429", ">ERRORS", ">P50", ">P95", ">COST"});
+  Table table(
+      {"MODEL", ">ANSWERS", ">429", ">ERRORS", ">P50", ">P95", ">COST", ">TOKENS BY ESTIMATE"});
   for (const ModelActivity& model : models) {
     table.add({model.model, with_commas(model.answers), with_commas(model.refusals),
                with_commas(model.errors), percentile(model.total_ms, 50),
-               percentile(model.total_ms, 95), column_usd(model.cost_pusd)});
+               percentile(model.total_ms, 95), column_usd(model.cost_pusd), by_estimate(model)});
   }
   return table.text();
 }

@@ -253,6 +253,16 @@ bool JobStore::finish_if_ended(BatchId id, std::int64_t now_ms) {
   return finish_.change(id, now_ms) == 1;
 }
 
+Added JobStore::would_add(BatchId batch, const std::string& item_key,
+                          const std::string& content_hash) {
+  {
+    Cursor row = find_item_.run(batch, item_key, Blob{content_hash});
+    if (row.next()) return row.is_null(1) ? Added::unchanged : Added::changed;
+  }
+  Cursor row = current_item_.run(batch, item_key);
+  return row.next() ? Added::changed : Added::fresh;
+}
+
 Added JobStore::add(BatchId batch, const NewJob& job, std::int64_t now_ms) {
   std::optional<JobId> same;
   {

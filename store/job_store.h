@@ -126,6 +126,8 @@ class JobStore {
   // A document that the batch has with the same content stays as it is; with other content the new
   // job supersedes it. Throws UsageError when it comes from another source than before.
   Added add(BatchId batch, const NewJob& job, std::int64_t now_ms);
+  // What add() would say; changes nothing.
+  Added would_add(BatchId batch, const std::string& item_key, const std::string& content_hash);
   std::vector<Job> ready(BatchId batch, int route, int position, int limit);
   // The ready jobs that may cost least: the usual output limit before a raised one, then by the
   // length of their texts. Walks them all: for when a cap is near, not for every turn.

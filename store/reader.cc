@@ -109,7 +109,9 @@ StoreReader::StoreReader(Database& db)
       activity_(db, R"sql(
         SELECT model, sum(outcome = 'answered'), sum(outcome = 'rate_limited'),
                sum(outcome != 'answered' AND outcome != 'rate_limited'),
-               coalesce(sum(cost_pusd), 0)
+               coalesce(sum(cost_pusd), 0),
+               sum(iif(fresh_tokens IS NULL, 0, estimated_tokens)),
+               coalesce(sum(fresh_tokens + cached_tokens + cache_write_tokens), 0)
         FROM attempt WHERE batch_id = ?1 AND settled_at IS NOT NULL
         GROUP BY model ORDER BY min(id))sql"),
       latencies_(db, R"sql(
@@ -118,10 +120,15 @@ StoreReader::StoreReader(Database& db)
            ORDER BY id DESC LIMIT 5000)
         WHERE outcome = 'answered' AND total_ms IS NOT NULL ORDER BY total_ms)sql"),
       estimates_(db, R"sql(
-        SELECT model, count(*), sum(estimated_tokens),
-               sum(fresh_tokens + cached_tokens + cache_write_tokens)
-        FROM (SELECT * FROM attempt ORDER BY id DESC LIMIT 20000)
-        WHERE estimated_tokens > 0 AND fresh_tokens IS NOT NULL GROUP BY model)sql") {}
+        WITH recent AS (
+          SELECT batch_id, model, estimated_tokens AS estimated, output_tokens, total_ms,
+                 fresh_tokens + cached_tokens + cache_write_tokens AS reported
+          FROM (SELECT * FROM attempt ORDER BY id DESC LIMIT 20000)
+          WHERE estimated_tokens > 0 AND fresh_tokens IS NOT NULL AND outcome = 'answered')
+        SELECT batch.task, model, count(*), sum(estimated), sum(reported),
+               sum(1.0 * reported * reported / estimated / estimated),
+               sum(output_tokens), sum(total_ms)
+        FROM recent JOIN batch ON batch.id = batch_id GROUP BY batch.task, model)sql") {}
 
 std::vector<Batch> StoreReader::batches() {
   std::vector<std::string> names;
@@ -193,8 +200,14 @@ std::optional<WorkerRow> StoreReader::last_worker() {
 std::vector<ModelActivity> StoreReader::activity(BatchId batch) {
   std::vector<ModelActivity> models;
   for (Cursor row = activity_.run(batch); row.next();) {
-    models.push_back(
-        {row.text(0), row.integer(1), row.integer(2), row.integer(3), row.integer(4), {}});
+    models.push_back({row.text(0),
+                      row.integer(1),
+                      row.integer(2),
+                      row.integer(3),
+                      row.integer(4),
+                      row.integer(5),
+                      row.integer(6),
+                      {}});
   }
   for (Cursor row = latencies_.run(batch); row.next();) {
     const std::string model = row.text(0);
@@ -208,7 +221,8 @@ std::vector<ModelActivity> StoreReader::activity(BatchId batch) {
 std::vector<EstimateRecord> StoreReader::estimates() {
   std::vector<EstimateRecord> records;
   for (Cursor row = estimates_.run(); row.next();) {
-    records.push_back({row.text(0), row.integer(1), row.integer(2), row.integer(3)});
+    records.push_back({row.text(0), row.text(1), row.integer(2), row.integer(3), row.integer(4),
+                       row.real(5), row.integer(6), row.integer(7)});
   }
   return records;
 }

@@ -31,6 +31,7 @@ class Cursor {
   bool is_null(int column) { return statement_.isColumnNull(column); }
   std::int64_t integer(int column) { return statement_.getColumn(column).getInt64(); }
   int small(int column) { return statement_.getColumn(column).getInt(); }
+  double real(int column) { return statement_.getColumn(column).getDouble(); }
   std::string text(int column) { return statement_.getColumn(column).getString(); }
   std::optional<std::int64_t> maybe_integer(int column) {
     if (is_null(column)) return std::nullopt;

@@ -32,6 +32,9 @@ void read_documents(const std::vector<std::string>& inputs, InputFormat format,
                     const std::function<void(Document)>& take);
 
 // The document as the queue takes it.
+// What tells one version of a document from another: 32 bytes.
+std::string content_hash(const Document& document);
+
 NewJob new_job(Document document, std::int64_t priority, int route);
 
 }  // namespace docmill

@@ -283,7 +283,7 @@ TEST_CASE_METHOD(OutputTest, "stdout is data alone and -q leaves stderr empty", 
   CHECK(submit.out == "other\n");
   const Ran dry = docmill("--store dry.db submit summarise a.txt --dry-run");
   CHECK(dry.code == 0);
-  CHECK(dry.err.find("nothing was queued or sent") != std::string::npos);
+  CHECK(dry.out.find("Nothing was queued or sent") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(folder / "dry.db"));
   CHECK(sent_count() == 1);
 }

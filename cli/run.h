@@ -1,0 +1,20 @@
+#pragma once
+
+// docmill run, and a rehearsal of it.
+
+#include "cli/result_output.h"
+#include "cli/submission.h"
+
+namespace docmill {
+
+// Submits, works until the batch has ended or follows the worker that does, and hands out the
+// results. The exit code.
+int run_batch(const Global& global, const Config& config, const std::filesystem::path& store,
+              const SubmitFlags& submit_flags, const ResultFlags& results);
+
+// The same against a provider of its own on loopback and with a store of its own, which end with
+// it: no key is read, nothing leaves the machine, and no file of the user is written. Prints what
+// came of it.
+int rehearse(const Global& global, const SubmitFlags& submit_flags, const ResultFlags& results);
+
+}  // namespace docmill
