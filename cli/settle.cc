@@ -4,11 +4,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include "base/errors.h"
 #include "base/file.h"
 #include "base/money.h"
 #include "cli/open.h"
+#include "llm/json_text.h"
+#include "llm/usage.h"
 #include "report/table.h"
 #include "worker/nudge.h"
 
@@ -20,61 +23,113 @@ struct SettleFlags {
   std::vector<std::int64_t> attempts;
   bool all = false;
   std::string cost;
+  std::string usage;
   bool zero = false;
   bool ceiling = false;
+  bool estimate = false;
 };
 
-void list(const std::vector<UnknownAttempt>& unknown) {
-  Table table({">ATTEMPT", "ID", ">TRY", "MODEL", "SENT (UTC)", "WHY", ">AT MOST"});
+// What the tokens cost at the price that the attempt was sent under. Nothing: it was unpriced.
+std::optional<std::int64_t> cost_at(OpenedQueue& opened, const UnknownAttempt& attempt,
+                                    const Usage& usage, const std::string& tier) {
+  if (!attempt.price) return std::nullopt;
+  const auto row = opened.queue.prices().row(*attempt.price);
+  return row ? cost_pusd(usage, row->price, tier, attempt.opened_at_ms) : std::nullopt;
+}
+
+// Of an answer that was cut while it was streamed. Nothing: nobody estimated it, or it is unpriced.
+std::optional<std::int64_t> estimated_pusd(OpenedQueue& opened, const UnknownAttempt& attempt) {
+  const auto json = parse_json(attempt.usage_json);
+  if (!json || !json->is_object()) return std::nullopt;
+  const auto usage = read_usage({{"usage", *json}}, Provider{});
+  return usage ? cost_at(opened, attempt, *usage, "") : std::nullopt;
+}
+
+void list(OpenedQueue& opened, const std::vector<UnknownAttempt>& unknown) {
+  Table table({">ATTEMPT", "ID", ">TRY", "MODEL", "SENT (UTC)", "WHY", ">ESTIMATE", ">AT MOST"});
   for (const UnknownAttempt& attempt : unknown) {
+    const auto estimate = estimated_pusd(opened, attempt);
     table.add({std::to_string(attempt.id.value), attempt.item_key, std::to_string(attempt.number),
                attempt.model, short_time(attempt.opened_at_ms), attempt.outcome,
+               estimate ? human_usd(*estimate) : "-",
                attempt.ceiling_pusd ? human_usd(*attempt.ceiling_pusd) : "unpriced"});
   }
   write_all(STDOUT_FILENO, table.text());
 }
 
-Settlement word_on(const UnknownAttempt& attempt, const SettleFlags& flags) {
-  Settlement settlement;
-  settlement.outcome = attempt.outcome;
-  settlement.error_message = "settled by hand";
-  if (flags.zero) {
-    settlement.cost_basis = "manual";
-    settlement.cost_pusd = 0;
-  } else if (flags.ceiling) {
+// The usage object of a provider's log, or the whole reply with it.
+Word word_of_usage(OpenedQueue& opened, const UnknownAttempt& attempt, const std::string& text) {
+  const auto content =
+      text.starts_with('@') ? read_file(text.substr(1), 1 << 20) : std::optional(text);
+  auto json = content ? parse_json(*content) : std::nullopt;
+  if (!json || !json->is_object()) throw UsageError("--usage: that is not a JSON object");
+  if (!json->contains("usage")) json = nlohmann::json{{"usage", *json}};
+  const auto provider = opened.config.providers.find(attempt.provider);
+  const Provider& as = provider == opened.config.providers.end() ? Provider{} : provider->second;
+  const auto usage = read_usage(*json, as);
+  if (!usage) {
+    throw UsageError(fmt::format(
+        "--usage: it has not the token counts of {}'s dialect, for example prompt_tokens and "
+        "completion_tokens",
+        attempt.provider));
+  }
+  const auto cost = cost_at(opened, attempt, *usage, word_at(*json, "service_tier"));
+  if (!cost) {
+    throw UsageError(fmt::format("attempt {} was sent without a price for it; give --cost USD",
+                                 attempt.id.value));
+  }
+  return {"usage", *cost, usage, to_text(json->at("usage")), attempt.price};
+}
+
+Word word_on(OpenedQueue& opened, const UnknownAttempt& attempt, const SettleFlags& flags) {
+  if (flags.zero) return {"manual", 0, {}, "", {}};
+  if (!flags.usage.empty()) return word_of_usage(opened, attempt, flags.usage);
+  if (flags.estimate) {
+    const auto estimate = estimated_pusd(opened, attempt);
+    if (!estimate) {
+      throw UsageError(fmt::format(
+          "attempt {} has no estimate: nothing of its answer came; give --ceiling, --zero or "
+          "--cost USD",
+          attempt.id.value));
+    }
+    return {"estimate", *estimate, {}, "", attempt.price};
+  }
+  if (flags.ceiling) {
     if (!attempt.ceiling_pusd) {
       throw UsageError(fmt::format("attempt {} is unpriced and has no ceiling; give --cost USD",
                                    attempt.id.value));
     }
-    settlement.cost_basis = "ceiling";
-    settlement.cost_pusd = *attempt.ceiling_pusd;
-  } else {
-    settlement.cost_basis = "manual";
-    settlement.cost_pusd = parse_cost_flag("--cost", flags.cost);
+    return {"ceiling", *attempt.ceiling_pusd, {}, "", attempt.price};
   }
-  return settlement;
+  return {"manual", parse_cost_flag("--cost", flags.cost), {}, "", {}};
 }
 
 int settle(const Global& global, const SettleFlags& flags) {
   const auto opened = open_queue(global);
   const Batch batch = batch_named(*opened, flags.batch);
   const std::vector<UnknownAttempt> unknown = opened->queue.ledger().unknown_attempts(batch.id);
-  const int ways = int{!flags.cost.empty()} + int{flags.zero} + int{flags.ceiling};
+  const int ways = int{!flags.cost.empty()} + int{!flags.usage.empty()} + int{flags.zero} +
+                   int{flags.ceiling} + int{flags.estimate};
   if (flags.attempts.empty() && !flags.all && ways == 0) {
-    list(unknown);
+    list(*opened, unknown);
     return kExitDone;
   }
   if (flags.attempts.empty() == !flags.all) {
     throw UsageError("settle BATCH --attempt N, or settle BATCH --all");
   }
-  if (ways != 1) throw UsageError("give one of --cost USD, --zero and --ceiling");
+  if (ways != 1) {
+    throw UsageError("give one of --cost USD, --usage JSON, --zero, --estimate and --ceiling");
+  }
+  if (!flags.usage.empty() && flags.attempts.size() != 1) {
+    throw UsageError("--usage is one attempt's: settle BATCH --attempt N --usage JSON");
+  }
   Transaction transaction(opened->db);
   int settled = 0;
   for (const UnknownAttempt& attempt : unknown) {
     const bool is_meant = flags.all || std::find(flags.attempts.begin(), flags.attempts.end(),
                                                  attempt.id.value) != flags.attempts.end();
     if (!is_meant) continue;
-    if (opened->queue.resolve(attempt.id, batch.id, word_on(attempt, flags))) ++settled;
+    if (opened->queue.resolve(attempt.id, batch.id, word_on(*opened, attempt, flags))) ++settled;
   }
   if (!flags.all && settled != static_cast<int>(flags.attempts.size())) {
     throw UsageError(
@@ -98,7 +153,11 @@ Action add_settle(CLI::App& app, const Global& global) {
   command->add_option("--attempt", flags.attempts, "the number that the list shows");
   command->add_flag("--all", flags.all, "all of the batch's");
   command->add_option("--cost", flags.cost, "USD: what the provider billed for each");
+  command->add_option("--usage", flags.usage,
+                      "the provider's usage object for it, as JSON or @FILE; priced as when sent");
   command->add_flag("--zero", flags.zero, "they were not billed");
+  command->add_flag("--estimate", flags.estimate,
+                    "count what had come of each answer when it was cut");
   command->add_flag("--ceiling", flags.ceiling, "count the most that each can have cost");
   return [&global] { return settle(global, flags); };
 }

@@ -226,8 +226,8 @@ std::vector<BatchId> JobQueue::finish_ended() {
   return finished;
 }
 
-bool JobQueue::resolve(AttemptId attempt, BatchId batch, const Settlement& settlement) {
-  const auto change = ledger_.settle(attempt, settlement, clock_.now_ms());
+bool JobQueue::resolve(AttemptId attempt, BatchId batch, const Word& word) {
+  const auto change = ledger_.resolve(attempt, word);
   if (!change) return false;
   jobs_.add_money(batch, *change);
   return true;

@@ -116,7 +116,7 @@ class JobQueue {
   // The batches that ended since the last call, marked finished.
   std::vector<BatchId> finish_ended();
   // A late or a person's word on an attempt whose outcome was unknown. False: it is known.
-  bool resolve(AttemptId attempt, BatchId batch, const Settlement& settlement);
+  bool resolve(AttemptId attempt, BatchId batch, const Word& word);
 
   // Closes what a dead worker left: its open attempts become unknown, its jobs go back. `suspect`
   // is the job whose bytes it was working on. Called once, under the worker's lock.

@@ -78,6 +78,7 @@ std::string charge(const LifeAttempt& attempt) {
   if (attempt.cost_basis == "unpriced") return "unpriced";
   const std::string cost = "$" + exact_usd(attempt.cost_pusd.value_or(0));
   if (attempt.cost_basis == "zero") return "$0";
+  if (attempt.cost_basis == "estimate") return cost + " (by estimate)";
   if (attempt.cost_basis == "manual" || attempt.cost_basis == "ceiling") return cost + " (by hand)";
   return cost;
 }

@@ -34,11 +34,17 @@ Ledger::Ledger(Database& db)
                provider_ms = ?20, service_tier = ?21, cache_write_1h_tokens = ?22,
                reported_pusd = ?23
         WHERE id = ?1 AND (settled_at IS NULL OR cost_basis = 'unknown'))sql"),
+      resolve_(db, R"sql(
+        UPDATE attempt SET cost_basis = ?2, cost_pusd = ?3, fresh_tokens = ?4, cached_tokens = ?5,
+               cache_write_tokens = ?6, output_tokens = ?7, reasoning_tokens = ?8,
+               cache_write_1h_tokens = ?9, usage_json = coalesce(?10, usage_json), price_id = ?11
+        WHERE id = ?1 AND cost_basis = 'unknown')sql"),
       open_attempts_(db, R"sql(
         SELECT id, job_id, batch_id FROM attempt WHERE settled_at IS NULL ORDER BY id)sql"),
       unknown_attempts_(db, R"sql(
         SELECT a.id, a.batch_id, a.number, coalesce(j.item_key, ''), a.model, a.outcome,
-               a.opened_at, a.ceiling_pusd
+               a.opened_at, a.ceiling_pusd, a.provider, coalesce(a.usage_json, ''),
+               a.ceiling_price_id
         FROM attempt a LEFT JOIN job j ON j.id = a.job_id
         WHERE a.cost_basis = 'unknown' AND a.batch_id = ?1 ORDER BY a.id)sql"),
       start_worker_(db, R"sql(
@@ -114,6 +120,23 @@ std::optional<MoneyChange> Ledger::settle(AttemptId id, const Settlement& s, std
   return change;
 }
 
+std::optional<MoneyChange> Ledger::resolve(AttemptId id, const Word& word) {
+  std::optional<std::int64_t> ceiling_pusd;
+  if (Cursor row = money_of_.run(id); row.next()) ceiling_pusd = row.maybe_integer(0);
+  const Usage usage = word.usage.value_or(Usage{});
+  const auto tokens = [&](std::int64_t count) {
+    return word.usage ? std::optional<std::int64_t>(count) : std::nullopt;
+  };
+  const std::optional<std::string> raw =
+      word.usage_json.empty() ? std::nullopt : std::optional(word.usage_json);
+  const int changed = resolve_.change(
+      id, word.cost_basis, word.cost_pusd, tokens(usage.fresh_tokens), tokens(usage.cached_tokens),
+      tokens(usage.cache_write_tokens), tokens(usage.output_tokens), tokens(usage.reasoning_tokens),
+      tokens(usage.cache_write_1h_tokens), raw, word.price);
+  if (changed == 0) return std::nullopt;
+  return MoneyChange{word.cost_pusd, -ceiling_pusd.value_or(0)};
+}
+
 std::vector<OpenAttempt> Ledger::open_attempts() {
   std::vector<OpenAttempt> attempts;
   for (Cursor row = open_attempts_.run(); row.next();) {
@@ -125,14 +148,18 @@ std::vector<OpenAttempt> Ledger::open_attempts() {
 std::vector<UnknownAttempt> Ledger::unknown_attempts(BatchId batch) {
   std::vector<UnknownAttempt> attempts;
   for (Cursor row = unknown_attempts_.run(batch); row.next();) {
-    attempts.push_back({{row.integer(0)},
-                        {row.integer(1)},
-                        row.small(2),
-                        row.text(3),
-                        row.text(4),
-                        row.text(5),
-                        row.integer(6),
-                        row.maybe_integer(7)});
+    UnknownAttempt& attempt = attempts.emplace_back();
+    attempt.id = {row.integer(0)};
+    attempt.batch = {row.integer(1)};
+    attempt.number = row.small(2);
+    attempt.item_key = row.text(3);
+    attempt.model = row.text(4);
+    attempt.outcome = row.text(5);
+    attempt.opened_at_ms = row.integer(6);
+    attempt.ceiling_pusd = row.maybe_integer(7);
+    attempt.provider = row.text(8);
+    attempt.usage_json = row.text(9);
+    if (!row.is_null(10)) attempt.price = PriceId{row.integer(10)};
   }
   return attempts;
 }

@@ -4,7 +4,7 @@
 // again once it is settled, except that an unknown outcome may become known.
 //
 //   open ──▶ settled: usage | provider | zero | unpriced
-//        └─▶ unknown ──▶ usage | zero | ceiling | manual   (late answer, or `docmill settle`)
+//        └─▶ unknown ──▶ usage | estimate | ceiling | manual   (by `docmill settle`)
 //
 // Every method runs in the caller's transaction.
 
@@ -14,89 +14,10 @@
 #include <vector>
 
 #include "base/strong_id.h"
-#include "store/price.h"
+#include "store/ledger_rows.h"
 #include "store/statement.h"
 
 namespace docmill {
-
-// A request that is about to be sent.
-struct NewAttempt {
-  JobId job;
-  BatchId batch;
-  int number = 1;
-  WorkerId worker;
-  std::string route;
-  std::string provider;
-  std::string model;        // as the config names it
-  std::string model_asked;  // as the provider names it
-  std::int64_t opened_at_ms = 0;
-  std::int64_t request_bytes = 0;
-  std::int64_t max_output_tokens = 0;
-  std::int64_t estimated_tokens = 0;         // of its input, as the tokenizer or the rule says
-  std::string waited_for;                    // what its job waited for; empty: for nothing long
-  std::optional<std::int64_t> ceiling_pusd;  // absent: unpriced
-  std::optional<PriceId> ceiling_price;
-};
-
-// What became of it.
-struct Settlement {
-  std::string outcome;  // "answered" or the class of the failure
-  std::string error_message;
-  std::optional<int> http_status;
-  std::string provider_request_id;
-  std::string model_returned;
-  std::string service_tier;  // as the reply says it
-  std::string finish_reason;
-  std::optional<Usage> usage;
-  std::string usage_json;
-  std::optional<PriceId> price;
-  std::optional<std::int64_t> cost_pusd;
-  std::optional<std::int64_t> reported_pusd;  // what the provider says that it charged
-  std::string cost_basis;
-  std::optional<std::int64_t> first_byte_ms;
-  std::optional<std::int64_t> total_ms;
-  std::optional<std::int64_t> provider_ms;
-};
-
-// A row without an outcome.
-struct OpenAttempt {
-  AttemptId id;
-  JobId job;
-  BatchId batch;
-};
-
-// A row whose outcome is unknown.
-struct UnknownAttempt {
-  AttemptId id;
-  BatchId batch;
-  int number = 0;
-  std::string item_key;
-  std::string model;
-  std::string outcome;
-  std::int64_t opened_at_ms = 0;
-  std::optional<std::int64_t> ceiling_pusd;
-};
-
-// A request of the last minute, as far as limits go.
-struct SentRow {
-  std::int64_t opened_at_ms = 0;
-  std::int64_t input_tokens = 0;   // as billed, or an estimate from the request's bytes
-  std::int64_t output_tokens = 0;  // as billed, or the limit
-  std::int64_t cached_tokens = 0;  // read from a cache, beside input_tokens
-};
-
-// What counts against a daily or monthly cap: costs, and ceilings that are open or unknown.
-struct SpendingRow {
-  std::string tenant;
-  std::int64_t day_ms = 0;  // its beginning
-  std::int64_t pusd = 0;
-};
-
-// How the money of a batch changed.
-struct MoneyChange {
-  std::int64_t spent_pusd = 0;
-  std::int64_t reserved_pusd = 0;
-};
 
 class Ledger {
  public:
@@ -108,6 +29,8 @@ class Ledger {
   // Otherwise what the batch's sums must change by.
   std::optional<MoneyChange> settle(AttemptId id, const Settlement& settlement,
                                     std::int64_t now_ms);
+  // The same for a row whose outcome is unknown; why it was stays in the row.
+  std::optional<MoneyChange> resolve(AttemptId id, const Word& word);
 
   std::vector<OpenAttempt> open_attempts();
   std::vector<UnknownAttempt> unknown_attempts(BatchId batch);
@@ -132,7 +55,7 @@ class Ledger {
   Database& db_;
   Statement open_;
   Statement money_of_;
-  Statement settle_;
+  Statement settle_, resolve_;
   Statement open_attempts_;
   Statement unknown_attempts_;
   Statement start_worker_;

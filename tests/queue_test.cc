@@ -164,8 +164,7 @@ TEST_CASE_METHOD(QueueTest, "an unknown outcome keeps its ceiling until somebody
   settle(claimed, Ending::cut, "unknown", std::nullopt);
   CHECK(batch().reserved_pusd == 400);
   Transaction transaction(db);
-  Settlement word;
-  word.outcome = "cut";
+  Word word;
   word.cost_basis = "manual";
   word.cost_pusd = 7;
   CHECK(queue.resolve(claimed.attempt, id, word));

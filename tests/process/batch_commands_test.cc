@@ -36,6 +36,12 @@ provider = "sim"
 name = "m+latency=20s"
 input = 0.42
 output = 0.84
+[models.broken_off]
+provider = "sim"
+name = "m+cut"
+stream = true
+input = 0.42
+output = 0.84
 [models.lossy]
 provider = "sim"
 name = "m+reset"
@@ -181,6 +187,46 @@ TEST_CASE_METHOD(BatchCommandsTest, "settle closes unknown attempts on a person'
   const json cost = status("b").at("cost");
   CHECK(cost.at("possible_usd") == "0.00");
   CHECK(cost.at("measured_usd") == exact_usd(store.number("SELECT spent_pusd FROM batch")));
+}
+
+TEST_CASE_METHOD(BatchCommandsTest,
+                 "late usage is priced as when it was sent, an estimate is named", "[process]") {
+  write_texts("docs.jsonl", 2);
+  CHECK(docmill("run summarise docs.jsonl --batch b --models broken_off").code == 1);
+  const auto unknown =
+      StoreView(store_file).rows("SELECT id, outcome FROM attempt WHERE cost_basis = 'unknown'");
+  REQUIRE(unknown.size() >= 3);
+  const std::string first = "settle b --attempt " + unknown[0][0];
+  CHECK(docmill(first + " --usage '{\"prompt_tokens\":12}'").code == 2);
+  CHECK(docmill(first + " --usage nonsense").code == 2);
+  CHECK(docmill("settle b --all --usage '{}'").code == 2);
+  write("late.json", R"({"id":"x","usage":{"prompt_tokens":1000,"completion_tokens":200,
+                         "prompt_tokens_details":{"cached_tokens":100}}})");
+  CHECK(docmill(first + " --usage @late.json").code == 0);
+  CHECK(docmill("settle b --attempt " + unknown[1][0] + " --estimate").code == 0);
+  CHECK(docmill("settle b --all --zero").code == 0);
+
+  StoreView store(store_file);
+  const auto row = store.rows(
+      "SELECT cost_basis, cost_pusd, fresh_tokens, cached_tokens, output_tokens, outcome, "
+      "usage_json FROM attempt WHERE id = " +
+      unknown[0][0]);
+  CHECK(row[0][0] == "usage");
+  CHECK(row[0][1] == std::to_string(1000 * 420'000 + 200 * 840'000));
+  CHECK(row[0][2] + "+" + row[0][3] + ">" + row[0][4] == "900+100>200");
+  CHECK(row[0][5] == unknown[0][1]);  // why it was unknown stays known
+  CHECK(row[0][6].find("cached_tokens") != std::string::npos);
+  const auto estimated = store.rows(
+      "SELECT cost_basis, cost_pusd, fresh_tokens IS NULL, usage_json FROM attempt "
+      "WHERE id = " +
+      unknown[1][0]);
+  CHECK(estimated[0][0] == "estimate");
+  CHECK(std::stoll(estimated[0][1]) > 0);
+  CHECK(estimated[0][2] == "1");
+  CHECK(estimated[0][3].find("\"estimated\":true") != std::string::npos);
+  CHECK(store.number("SELECT reserved_pusd FROM batch") == 0);
+  CHECK(store.number("SELECT spent_pusd FROM batch") ==
+        std::stoll(row[0][1]) + std::stoll(estimated[0][1]));
 }
 
 TEST_CASE_METHOD(BatchCommandsTest, "a changed document is done again and its old result stands",
