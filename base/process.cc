@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,6 +37,12 @@ void redirect(const char* path, int flags, int to) {
   if (fd < 0 || dup2(fd, to) < 0) _exit(kExecFailed);
 }
 
+void limit(int resource, std::int64_t most) {
+  if (most == 0) return;
+  const rlimit limits{static_cast<rlim_t>(most), static_cast<rlim_t>(most)};
+  if (setrlimit(static_cast<__rlimit_resource>(resource), &limits) != 0) _exit(kExecFailed);
+}
+
 std::int64_t steady_ms() {
   static const SystemClock clock;
   return clock.now_ms();
@@ -58,6 +65,9 @@ Process::Process(const Command& command) {
     redirect(command.in.c_str(), O_RDONLY, STDIN_FILENO);
     redirect(command.out.c_str(), O_WRONLY | O_CREAT | O_APPEND, STDOUT_FILENO);
     redirect(command.err.c_str(), O_WRONLY | O_CREAT | O_APPEND, STDERR_FILENO);
+    limit(RLIMIT_AS, command.limits.memory_bytes);
+    limit(RLIMIT_FSIZE, command.limits.file_bytes);
+    limit(RLIMIT_CPU, command.limits.cpu_s);
     execve(argv_pointers.front(), argv_pointers.data(), env_pointers.data());
     _exit(kExecFailed);
   }

@@ -16,6 +16,12 @@
 
 namespace docmill {
 
+struct ProcessLimits {            // 0: none
+  std::int64_t memory_bytes = 0;  // of address space
+  std::int64_t file_bytes = 0;    // of each file that it writes
+  std::int64_t cpu_s = 0;
+};
+
 struct Command {
   std::vector<std::string> argv;
   std::map<std::string, std::string> env;  // all of it: nothing is inherited
@@ -23,6 +29,7 @@ struct Command {
   std::filesystem::path in = "/dev/null";
   std::filesystem::path out = "/dev/null";
   std::filesystem::path err = "/dev/null";
+  ProcessLimits limits = {};
 };
 
 struct Exit {

@@ -12,9 +12,10 @@
 #include "base/money.h"
 #include "base/text.h"
 #include "config/known.h"
+#include "documents/read.h"
 #include "report/estimate_text.h"
 #include "store/write_lock.h"
-#include "tasks/documents.h"
+#include "tasks/new_job.h"
 #include "tasks/routing.h"
 #include "tasks/task.h"
 #include "worker/nudge.h"
@@ -50,14 +51,20 @@ void check_batch_name(const std::string& name) {
   }
 }
 
-InputFormat format_of(const SubmitFlags& flags) {
-  if (flags.input_format.empty()) return InputFormat::by_name;
-  if (flags.input_format == "text" || flags.input_format == "markdown") return InputFormat::text;
-  if (flags.input_format == "jsonl") return InputFormat::jsonl;
-  throw UsageError(
-      fmt::format("--input-format: \"{}\" is not read by this version; it reads text, "
-                  "markdown and jsonl",
-                  printable_line(flags.input_format)));
+ReadOptions read_options(const SubmitFlags& flags) {
+  ReadOptions options;
+  if (!flags.input_format.empty()) {
+    options.format = format_named(flags.input_format);
+    if (!options.format) {
+      throw UsageError(fmt::format("--input-format: \"{}\" is none; there is {}",
+                                   printable_line(flags.input_format), format_names()));
+    }
+  }
+  options.excludes = flags.excludes;
+  options.encoding = flags.encoding;
+  options.records = {flags.text_column, flags.id_column};
+  options.allow_blank_pages = flags.allow_blank_pages;
+  return options;
 }
 
 // The route that a document takes: its own word, or --route, or the task's rules. -1: the batch
@@ -140,7 +147,7 @@ void each_document(const SubmitFlags& flags, const Config& config, BatchSpec& sp
   struct EnoughRead {};
   std::int64_t left = flags.limit > 0 ? flags.limit : std::numeric_limits<std::int64_t>::max();
   try {
-    read_documents(flags.inputs, format_of(flags), [&](Document document) {
+    read_documents(flags.inputs, read_options(flags), [&](Document document) {
       if (left-- == 0) throw EnoughRead{};
       const int route = route_for(document, flags, config, spec);
       if (document.error.empty() && route < 0) {
@@ -345,7 +352,14 @@ void declare_submit_flags(CLI::App& command, SubmitFlags& flags) {
   command.add_option("--priority", flags.priority, "higher goes first (default 0)");
   command.add_option("--tenant", flags.tenant, "who it is for; tenants take turns");
   command.add_option("--limit", flags.limit, "at most so many documents");
-  command.add_option("--input-format", flags.input_format, "text, markdown or jsonl");
+  command.add_option("--input-format", flags.input_format,
+                     "of every file (default: by its name and content): " + format_names());
+  command.add_option("--exclude", flags.excludes, "skip files and folders: *.bak, docs/old/*");
+  command.add_option("--encoding", flags.encoding, "of text files (default: found out)");
+  command.add_option("--text-column", flags.text_column, "CSV: the column with the text");
+  command.add_option("--id-column", flags.id_column, "CSV: the column with the id");
+  command.add_flag("--allow-blank-pages", flags.allow_blank_pages,
+                   "take PDFs of which some pages have no text");
   command.add_option("--brake", flags.brake,
                      "hold the batch when this share of its last 100 documents failed (50%, off)");
   command.add_option("--regions", flags.regions, "documents stay in these regions: eu,apac");

@@ -32,6 +32,10 @@ struct SubmitFlags {
   std::string max_cost;
   std::string tenant = "default";
   std::string input_format;
+  std::vector<std::string> excludes;
+  std::string encoding;
+  std::string text_column;
+  std::string id_column;
   std::string brake;
   std::string regions;
   std::int64_t priority = 0;
@@ -39,6 +43,7 @@ struct SubmitFlags {
   bool dry_run = false;
   bool rehearse = false;
   bool yes = false;
+  bool allow_blank_pages = false;
 };
 
 void declare_submit_flags(CLI::App& command, SubmitFlags& flags);

@@ -10,8 +10,8 @@
 #include "base/money.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "documents/document.h"
 #include "llm/json_text.h"
-#include "tasks/documents.h"
 
 namespace docmill {
 namespace {

@@ -13,7 +13,7 @@
 #include <set>
 
 #include "base/errors.h"
-#include "tasks/documents.h"
+#include "tasks/new_job.h"
 #include "tasks/task.h"
 #include "tests/catch.h"
 #include "tests/fault_disk.h"

@@ -12,7 +12,7 @@
 #include <cstdlib>
 #include <set>
 
-#include "tasks/documents.h"
+#include "tasks/new_job.h"
 #include "tasks/task.h"
 #include "tests/catch.h"
 #include "tests/simulated_net.h"

@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "base/sha256.h"
-#include "tasks/documents.h"
+#include "tasks/new_job.h"
 #include "tasks/task.h"
 
 namespace docmill {

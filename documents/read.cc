@@ -1,0 +1,240 @@
+#include "documents/read.h"
+
+#include <dirent.h>
+#include <fmt/format.h>
+#include <fnmatch.h>
+#include <glob.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <unordered_set>
+
+#include "base/errors.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "documents/convert.h"
+#include "documents/decode.h"
+
+namespace docmill {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Enough for the first entries of a ZIP.
+constexpr std::size_t kHeadBytes = 4096;
+
+using Stream = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+std::string head_of(std::FILE* file) {
+  std::string head(kHeadBytes, '\0');
+  head.resize(std::fread(head.data(), 1, head.size(), file));
+  std::rewind(file);
+  return head;
+}
+
+class Reading {
+ public:
+  Reading(const ReadOptions& options, const std::function<void(Document)>& take)
+      : options_(options), take_(take) {}
+
+  void read(const std::string& input);
+
+ private:
+  void read_at(const fs::path& path);
+  void read_pattern(const std::string& pattern);
+  void read_stdin();
+  void read_folder(const fs::path& folder, const std::string& id);
+  void read_file_at(const fs::path& file, const std::string& id);
+  void read_as(Format format, std::FILE* stream, Document document);
+  Decoded text_of(Format format, std::FILE* stream, const std::string& head,
+                  const Document& document);
+  bool is_excluded(const std::string& id) const;
+  void give(Document document);
+
+  const ReadOptions& options_;
+  const std::function<void(Document)>& take_;
+  // Hashes of the ids so far: 64 bits each, so that a million ids cost some 40 MB.
+  std::unordered_set<std::size_t> seen_ids_;
+  bool read_stdin_ = false;
+};
+
+void Reading::give(Document document) {
+  if (document.id.empty()) document.error = "its id is empty";
+  if (!is_valid_utf8(document.id)) document.id = repaired_utf8(document.id);
+  if (!seen_ids_.insert(std::hash<std::string>{}(document.id)).second) {
+    throw UsageError(fmt::format(
+        "the id \"{}\" comes twice (now from {}); give the inputs in two batches, or make the ids "
+        "differ. What was queued before it stays queued",
+        printable_line(document.id), document.source));
+  }
+  take_(std::move(document));
+}
+
+void Reading::read(const std::string& input) {
+  if (input == "-") {
+    if (read_stdin_) throw UsageError("stdin (-) can be given once");
+    read_stdin_ = true;
+    return read_stdin();
+  }
+  const fs::path path = fs::absolute(input).lexically_normal();
+  std::error_code error;
+  if (fs::exists(path, error)) return read_at(path);
+  if (input.find_first_of("*?[") == std::string::npos) {
+    throw UsageError(fmt::format("{}: no such file or folder", input));
+  }
+  read_pattern(input);
+}
+
+void Reading::read_at(const fs::path& path) {
+  // "contracts/" has no last name of its own.
+  const fs::path named = path.has_filename() ? path : path.parent_path();
+  const std::string id = named.filename().string();
+  if (fs::is_directory(named)) {
+    read_folder(named, id);
+  } else {
+    read_file_at(named, id);
+  }
+}
+
+void Reading::read_pattern(const std::string& pattern) {
+  glob_t found{};
+  const int status = glob(pattern.c_str(), GLOB_BRACE, nullptr, &found);
+  std::vector<std::string> paths(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  globfree(&found);
+  if (status != 0) throw UsageError(fmt::format("{}: nothing matches it", pattern));
+  for (const std::string& path : paths) read_at(fs::absolute(path).lexically_normal());
+}
+
+bool Reading::is_excluded(const std::string& id) const {
+  const std::string name = id.substr(id.rfind('/') + 1);
+  return std::any_of(options_.excludes.begin(), options_.excludes.end(),
+                     [&](const std::string& one) {
+                       const bool is_path = one.find('/') != std::string::npos;
+                       return fnmatch(one.c_str(), is_path ? id.c_str() : name.c_str(), 0) == 0;
+                     });
+}
+
+void Reading::read_folder(const fs::path& folder, const std::string& id) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> opened(opendir(folder.c_str()), &closedir);
+  if (!opened) {
+    return give({id + "/", folder.string(), "", "", "",
+                 fmt::format("the folder: {}", std::strerror(errno))});
+  }
+  std::vector<std::string> names;
+  while (const dirent* entry = readdir(opened.get())) {
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  }
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    const std::string entry_id = id + "/" + name;
+    if (is_excluded(entry_id)) continue;
+    const fs::path path = folder / name;
+    std::error_code error;
+    // A link to a folder may lead back here; the folder itself is read where it stands.
+    if (fs::is_directory(path, error)) {
+      if (!fs::is_symlink(path, error)) read_folder(path, entry_id);
+    } else {
+      read_file_at(path, entry_id);
+    }
+  }
+}
+
+void Reading::read_file_at(const fs::path& file, const std::string& id) {
+  Document document;
+  document.id = id;
+  document.source = file.string();
+  std::error_code error;
+  const fs::file_status status = fs::status(file, error);
+  if (!fs::is_regular_file(status)) {  // opening a pipe or a device may never return
+    document.error = fs::exists(status) ? "it is not a regular file" : "it is a link to nothing";
+    return give(std::move(document));
+  }
+  const Stream stream(std::fopen(file.c_str(), "re"), &std::fclose);
+  if (!stream) {
+    document.error = std::strerror(errno);
+    return give(std::move(document));
+  }
+  if (options_.format) return read_as(*options_.format, stream.get(), std::move(document));
+  read_as(format_by_extension(lower_ascii(file.extension().string())), stream.get(),
+          std::move(document));
+}
+
+void Reading::read_as(Format format, std::FILE* stream, Document document) {
+  const std::string head = head_of(stream);
+  if (!options_.format) {
+    const Sniffed sniffed = sniff(head);
+    if (!sniffed.unread.empty()) {
+      document.error = "it is " + sniffed.unread;
+      return give(std::move(document));
+    }
+    // A page that is called notes.txt may be about HTML.
+    const bool is_surely = sniffed.format && (*sniffed.format != Format::html || !is_plain(format));
+    if (is_surely) format = *sniffed.format;
+    if (!sniffed.format && !is_plain(format) && format != Format::html) format = Format::text;
+  }
+  const auto take = [this](Document record) { give(std::move(record)); };
+  const RecordFile records{stream, document.id, document.source};
+  if (format == Format::jsonl) return read_jsonl(records, take);
+  if (format == Format::csv) return read_csv(records, ',', options_.records, take);
+  if (format == Format::tsv) return read_csv(records, '\t', options_.records, take);
+  Decoded decoded = text_of(format, stream, head, document);
+  document.text = std::move(decoded.text);
+  document.error = std::move(decoded.error);
+  give(std::move(document));
+}
+
+Decoded Reading::text_of(Format format, std::FILE* stream, const std::string& head,
+                         const Document& document) {
+  if (format != Format::text) {
+    if (head.empty()) return {"", "it is empty"};
+    return convert(format, document.source, options_.allow_blank_pages);
+  }
+  std::string bytes;
+  std::string block(1 << 16, '\0');
+  while (const std::size_t got = std::fread(block.data(), 1, block.size(), stream)) {
+    bytes.append(block.data(), got);
+    if (static_cast<std::int64_t>(bytes.size()) > kMaxDocumentBytes) {
+      return {"", fmt::format("it is larger than {}", human_bytes(kMaxDocumentBytes))};
+    }
+  }
+  if (std::ferror(stream) != 0) return {"", std::strerror(errno)};
+  return decode_text(std::move(bytes), options_.encoding);
+}
+
+void Reading::read_stdin() {
+  const int first = std::getc(stdin);
+  if (first == EOF) throw UsageError("stdin is empty");
+  std::ungetc(first, stdin);
+  const Format format = options_.format.value_or(first == '{' ? Format::jsonl : Format::text);
+  const auto take = [this](Document record) { give(std::move(record)); };
+  const RecordFile records{stdin, "stdin", "-"};
+  if (format == Format::jsonl) return read_jsonl(records, take);
+  if (format == Format::csv) return read_csv(records, ',', options_.records, take);
+  if (format == Format::tsv) return read_csv(records, '\t', options_.records, take);
+  if (format != Format::text) {
+    throw UsageError("stdin is text, JSONL or CSV; give the file by its name for anything else");
+  }
+  Document document;
+  document.id = "stdin";
+  document.source = "-";
+  Decoded decoded = text_of(format, stdin, "", document);
+  if (decoded.error.starts_with("it is larger")) {
+    throw UsageError("stdin has more than 64 MiB; give many documents as JSONL");
+  }
+  document.text = std::move(decoded.text);
+  document.error = std::move(decoded.error);
+  give(std::move(document));
+}
+
+}  // namespace
+
+void read_documents(const std::vector<std::string>& inputs, const ReadOptions& options,
+                    const std::function<void(Document)>& take) {
+  Reading reading(options, take);
+  for (const std::string& input : inputs) reading.read(input);
+}
+
+}  // namespace docmill
