@@ -44,6 +44,7 @@ JobChange change_for(const Claim& claim, const Outcome& outcome, const Decision&
       change.state = "held";
       break;
     case Move::give_back:
+    case Move::split:  // the caller cuts it now
       change.state = "ready";
       break;
     case Move::retry:
@@ -169,7 +170,8 @@ Settled JobQueue::settle(const Claim& claim, const Outcome& outcome, const Settl
   facts.tries = claim.job.tries;
   facts.unsure = claim.job.unsure;
   facts.requests = claim.job.requests - claim.job.requests_before;
-  facts.unwanted = unwanted || (!answer && jobs_.is_superseded(claim.job.id));
+  facts.can_split = claim.onward.can_split;
+  facts.unwanted = unwanted || (!answer && is_unwanted(claim.job));
   Settled settled;
   settled.decision = decide(facts, outcome, policy_, now_ms, random);
   move_job(claim, outcome, settled.decision, answer, settled);
@@ -195,6 +197,9 @@ void JobQueue::move_job(const Claim& claim, const Outcome& outcome, const Decisi
   }
   settled.changed_job = jobs_.leave_running(claim.job.id, claim.attempt, change);
   if (!settled.changed_job) return;
+  if (decision.move == Move::fail || decision.move == Move::hold) {
+    end_above(claim.job, change);
+  }
   if (answer) jobs_.put_output(claim.job.id, claim.attempt, answer->finish_reason, answer->output);
   if (ends_job(decision.move)) touched_.insert(claim.job.batch);
 }
@@ -214,6 +219,29 @@ void JobQueue::pass_over(const Job& job, int position, int chain_length,
     touched_.insert(job.batch);
   }
   CHECK(jobs_.pass_over(job.id, change));
+  if (change.state == "failed") end_above(job, change);
+}
+
+bool JobQueue::is_unwanted(const Job& job) {
+  return job.parent ? jobs_.pieces().is_unwanted(job.id) : jobs_.is_superseded(job.id);
+}
+
+// The document ends as its piece did.
+void JobQueue::end_above(const Job& piece, const JobChange& change) {
+  if (!piece.parent) return;
+  jobs_.pieces().end_above(piece.id, change.state, change.error_class.value_or(""),
+                           change.error_message.value_or(""), clock_.now_ms());
+  touched_.insert(piece.batch);
+}
+
+bool JobQueue::cut(const Job& job, std::span<const NewPiece> pieces) {
+  return jobs_.pieces().cut(job.id, pieces, clock_.now_ms());
+}
+
+void JobQueue::finish_whole(JobId job, BatchId batch, AttemptId attempt,
+                            const std::string& output) {
+  jobs_.pieces().finish(job, attempt, output, clock_.now_ms());
+  touched_.insert(batch);
 }
 
 std::vector<BatchId> JobQueue::finish_ended() {
@@ -254,7 +282,10 @@ Recovered JobQueue::recover_in_transaction(std::optional<JobId> suspect) {
     jobs_.count_crash(*suspect);
     const std::string why = fmt::format(
         "the worker died {} times while working on this document's bytes", policy_.max_crashes);
-    if (jobs_.hold_after_crashes(*suspect, policy_.max_crashes, why)) ++recovered.held;
+    if (jobs_.hold_after_crashes(*suspect, policy_.max_crashes, why)) {
+      ++recovered.held;
+      jobs_.pieces().end_above(*suspect, "held", "crashes", why, now_ms);
+    }
   }
   recovered.barren_lives = ledger_.end_dead_workers(now_ms);
   // A clock that was set back, or was wrong at boot, must not keep a job from starting.
@@ -270,7 +301,7 @@ void JobQueue::put_back(const Job& job, AttemptId attempt) {
   change.tries = job.tries;
   change.unsure = job.unsure;
   change.state = "ready";
-  if (jobs_.batch(job.batch).cancelled_at_ms || jobs_.is_superseded(job.id)) {
+  if (jobs_.batch(job.batch).cancelled_at_ms || is_unwanted(job)) {
     change.state = "cancelled";
     change.finished_at_ms = clock_.now_ms();
   }
@@ -323,7 +354,7 @@ void JobQueue::note_export_in_transaction(BatchId batch) {
 int JobQueue::retry_in_transaction(BatchId batch, const std::string& item_key,
                                    const std::string& error_class, std::optional<int> route) {
   Transaction transaction(db_);
-  const int retried = jobs_.retry(batch, item_key, error_class, route);
+  const int retried = jobs_.pieces().retry(batch, item_key, error_class, route);
   if (retried > 0) jobs_.reopen(batch);
   transaction.commit();
   return retried;

@@ -6,6 +6,7 @@
 //                ▲ ▲               │ │
 //             due│ │        recover│ └──settle──▶ ready (next model), waiting, held
 //          waiting └───────────────┘
+//   ready ──cut──▶ blocked, until its pieces are done ──▶ done, or ready again to combine them
 //
 // Provider calls happen at least once, results exactly once. The attempt is in the ledger before
 // its request leaves, so a crash leaves a record of what may have been billed. Batches hold and
@@ -19,74 +20,13 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "queue/claim.h"
 #include "queue/policy.h"
 #include "store/job_store.h"
 #include "store/ledger.h"
 #include "store/price_list.h"
 
 namespace docmill {
-
-// Where a job may go from the place on its chain that is asked.
-struct Onward {
-  int chain_length = 1;
-  std::optional<int> larger_position;                // the next with a larger context
-  std::optional<int> other_vendor_position;          // the next of another vendor
-  std::optional<std::int64_t> raised_output_tokens;  // if its answer is cut off; absent: no more
-};
-
-// The right to send one request for one job. `attempt` is the fence: whoever holds an older one
-// may still add to the ledger, and may no longer change the job.
-struct Claim {
-  Job job;  // as it was when it was claimed; position is the one that is asked
-  AttemptId attempt;
-  std::int64_t opened_at_ms = 0;
-  Onward onward;
-  bool is_capped = false;  // by its batch's own cap, or one of a period
-  std::optional<std::int64_t> ceiling_pusd;
-};
-
-// What a claim writes into the ledger.
-struct ClaimTerms {
-  int position = 0;  // at or after the job's own: models that rest are passed over
-  Onward onward;
-  WorkerId worker;
-  std::string route;
-  std::string provider;
-  std::string model;
-  std::string model_asked;
-  std::int64_t request_bytes = 0;
-  std::int64_t max_input_tokens = 0;  // a true bound: no tokenizer makes more of the request
-  std::int64_t max_output_tokens = 0;
-  std::int64_t estimated_tokens = 0;  // of the input
-  std::string waited_for;  // what kept the job from this attempt; empty: nothing for long
-  std::string asked_tier;  // the service tier that the request asks for; empty: none
-  std::optional<PriceRow> price;
-};
-
-struct Answer {
-  std::string output;
-  std::string finish_reason;
-};
-
-struct Settled {
-  Decision decision;
-  bool changed_job = false;  // false: the attempt was superseded, its answer was dropped
-  // It cost more than its ceiling; under a cap that held the batch.
-  bool passed_ceiling = false;
-};
-
-struct Recovered {
-  int unknown = 0;       // attempts closed with an unknown outcome
-  int requeued = 0;      // jobs that go on
-  int held = 0;          // jobs on whose bytes the worker died too often
-  int barren_lives = 0;  // lives in a row, the last ones, that settled no answer
-};
-
-struct AddedCounts {
-  int fresh = 0;
-  int changed = 0;
-  int unchanged = 0;
-};
 
 class JobQueue {
  public:
@@ -113,6 +53,10 @@ class JobQueue {
   // The model at `position` cannot take the job: on to the next, or failed, without a request.
   void pass_over(const Job& job, int position, int chain_length, const std::string& error_class,
                  const std::string& why);
+  // The job, which is ready, is blocked by these pieces. False: it is no longer ready.
+  bool cut(const Job& job, std::span<const NewPiece> pieces);
+  // A job that was blocked is done with what its pieces gave, `attempt` the last of theirs.
+  void finish_whole(JobId job, BatchId batch, AttemptId attempt, const std::string& output);
   // The batches that ended since the last call, marked finished.
   std::vector<BatchId> finish_ended();
   // A late or a person's word on an attempt whose outcome was unknown. False: it is known.
@@ -144,6 +88,8 @@ class JobQueue {
   void move_job(const Claim& claim, const Outcome& outcome, const Decision& decision,
                 const std::optional<Answer>& answer, Settled& settled);
   void put_back(const Job& job, AttemptId attempt);
+  bool is_unwanted(const Job& job);
+  void end_above(const Job& piece, const JobChange& change);
 
   Database& db_;
   const Clock& clock_;

@@ -51,13 +51,18 @@ Decision retry_or_next(const JobFacts& job, const Outcome& outcome, const Policy
   return decision;
 }
 
-// The answer did not fit its limit: once more with a higher one, then another model.
-Decision longer_or_next(const JobFacts& job, std::int64_t now_ms) {
+// The answer did not fit its limit: once more with a higher one, then for less text at a time,
+// unless reasoning took the room; then another model.
+Decision longer_or_next(const JobFacts& job, Ending ending, std::int64_t now_ms) {
   Decision decision;
   if (job.can_raise) {
     decision.move = Move::retry;
     decision.run_at_ms = now_ms;
     decision.raises_limit = true;
+    return decision;
+  }
+  if (job.can_split && ending == Ending::truncated) {
+    decision.move = Move::split;
     return decision;
   }
   next_model_or(Move::fail, job, decision);
@@ -103,12 +108,13 @@ Decision decide_by_ending(const JobFacts& job, const Outcome& outcome, const Pol
       return decision;
     case Ending::truncated:
     case Ending::overthought:
-      return longer_or_next(job, now_ms);
+      return longer_or_next(job, outcome.ending, now_ms);
     case Ending::refused:
       go_on_or(Move::fail, job, job.other_vendor_position, decision);
       return decision;
     case Ending::too_long:
       go_on_or(Move::fail, job, job.larger_position, decision);
+      if (job.can_split && !job.larger_position) decision.move = Move::split;
       return decision;
     case Ending::model_changed:
       next_model_or(Move::fail, job, decision);
@@ -139,7 +145,8 @@ bool is_beside_the_job(Ending ending) {
 }
 
 bool goes_on(Move move) {
-  return move == Move::retry || move == Move::fall_back || move == Move::give_back;
+  return move == Move::retry || move == Move::fall_back || move == Move::split ||
+         move == Move::give_back;
 }
 
 }  // namespace

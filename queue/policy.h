@@ -6,6 +6,7 @@
 //   outcome ──▶ done         the answer is the result
 //           ├─▶ retry        same model, at run_at; once with a higher output limit
 //           ├─▶ fall_back    another model further down the chain, now
+//           ├─▶ split        its text is cut into pieces, each a job below it
 //           ├─▶ give_back    as it was, without a try: the fault was not this request's
 //           ├─▶ fail         for good
 //           ├─▶ hold         a person decides
@@ -65,6 +66,7 @@ struct JobFacts {
   // Further down the chain: the first with a larger context, and the first of another vendor.
   std::optional<int> larger_position;
   std::optional<int> other_vendor_position;
+  bool can_split = false;  // its text may be cut
   bool can_raise = false;  // its output limit was not raised yet, and the model allows more
   int tries = 0;           // counted failures on this model before this attempt
   int unsure = 0;          // of those, the ones that were, or may have been, billed
@@ -83,7 +85,7 @@ struct Policy {
 
 enum class Pauses { nothing, model, provider };
 
-enum class Move { done, retry, fall_back, give_back, fail, hold, cancel };
+enum class Move { done, retry, fall_back, split, give_back, fail, hold, cancel };
 
 struct Decision {
   Move move = Move::done;

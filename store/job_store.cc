@@ -13,7 +13,8 @@
   "exported_at, pruned_at"
 #define JOB_COLUMNS                                                                         \
   "id, batch_id, input_id, text_bytes, priority, route, position, tries, unsure, crashes, " \
-  "requests, requests_before, created_at, raised_output_tokens"
+  "requests, requests_before, created_at, raised_output_tokens, parent_id, piece, level, "  \
+  "piece_level"
 
 namespace docmill {
 namespace {
@@ -57,6 +58,10 @@ Job read_job(Cursor& row) {
   job.requests_before = row.small(11);
   job.created_at_ms = row.integer(12);
   job.raised_output_tokens = row.maybe_integer(13);
+  if (!row.is_null(14)) job.parent = JobId{row.integer(14)};
+  job.piece = row.is_null(15) ? 0 : row.small(15);
+  job.level = row.small(16);
+  job.piece_level = row.small(17);
   return job;
 }
 
@@ -64,6 +69,7 @@ Job read_job(Cursor& row) {
 
 JobStore::JobStore(Database& db)
     : db_(db),
+      pieces_(db),
       insert_batch_(db, R"sql(
         INSERT INTO batch (name, task, tenant, spec, cap_pusd, created_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6))sql"),
@@ -111,7 +117,7 @@ JobStore::JobStore(Database& db)
       cancel_superseded_(db, R"sql(
         UPDATE job SET state = 'cancelled', run_at = NULL, finished_at = ?3
         WHERE batch_id = ?1 AND item_key = ?2 AND superseded_by IS NOT NULL
-          AND state IN ('ready', 'waiting', 'held'))sql"),
+          AND state IN ('ready', 'waiting', 'blocked', 'held'))sql"),
       revive_(db, R"sql(
         UPDATE job SET superseded_by = NULL,
                state = iif(state = 'cancelled', 'ready', state),
@@ -163,13 +169,6 @@ JobStore::JobStore(Database& db)
       cancel_jobs_(db, R"sql(
         UPDATE job SET state = 'cancelled', run_at = NULL, finished_at = ?2
         WHERE batch_id = ?1 AND state IN ('ready', 'waiting', 'blocked', 'held'))sql"),
-      retry_(db, R"sql(
-        UPDATE job SET state = 'ready', route = coalesce(?4, route), position = 0, tries = 0,
-               unsure = 0, crashes = 0, requests_before = requests, error_class = NULL,
-               error_message = NULL, finished_at = NULL, raised_output_tokens = NULL
-        WHERE batch_id = ?1 AND superseded_by IS NULL AND state IN ('failed', 'held')
-          AND input_id IS NOT NULL AND (?2 = '' OR item_key = ?2)
-          AND (?3 = '' OR error_class = ?3))sql"),
       set_spec_(db, "UPDATE batch SET spec = ?2 WHERE id = ?1"),
       is_superseded_(db, "SELECT superseded_by IS NOT NULL FROM job WHERE id = ?1"),
       pause_provider_(db, R"sql(
@@ -274,6 +273,7 @@ Added JobStore::add(BatchId batch, const NewJob& job, std::int64_t now_ms) {
   }
   if (same) {  // the document went back to what it was
     revive_.change(*same, intern_input(job));
+    pieces_.revive(*same);
     supersede(batch, job.item_key, *same, now_ms);
     return Added::changed;
   }
@@ -326,6 +326,7 @@ void JobStore::supersede(BatchId batch, const std::string& item_key, JobId by,
                          std::int64_t now_ms) {
   supersede_.change(batch, item_key, by);
   cancel_superseded_.change(batch, item_key, now_ms);
+  pieces_.cancel_superseded(batch, item_key, now_ms);
 }
 
 std::vector<Job> JobStore::ready(BatchId batch, int route, int position, int limit) {
@@ -377,7 +378,7 @@ bool JobStore::leave_running(JobId job, AttemptId attempt, const JobChange& c) {
 std::vector<std::pair<Job, AttemptId>> JobStore::running() {
   std::vector<std::pair<Job, AttemptId>> jobs;
   for (Cursor row = running_.run(); row.next();) {
-    jobs.emplace_back(read_job(row), AttemptId{row.integer(14)});
+    jobs.emplace_back(read_job(row), AttemptId{row.integer(18)});
   }
   return jobs;
 }
@@ -403,11 +404,6 @@ void JobStore::put_output(JobId job, AttemptId attempt, const std::string& finis
 
 int JobStore::cancel_jobs(BatchId batch, std::int64_t now_ms) {
   return cancel_jobs_.change(batch, now_ms);
-}
-
-int JobStore::retry(BatchId batch, const std::string& item_key, const std::string& error_class,
-                    std::optional<int> route) {
-  return retry_.change(batch, item_key, error_class, route);
 }
 
 void JobStore::set_spec(BatchId id, const std::string& spec) {

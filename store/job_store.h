@@ -11,6 +11,7 @@
 
 #include "base/strong_id.h"
 #include "store/ledger.h"
+#include "store/pieces.h"
 #include "store/statement.h"
 
 namespace docmill {
@@ -70,6 +71,10 @@ struct Job {
   int requests_before = 0;  // of those, what does not count: before a `docmill retry`, or not sent
   std::int64_t created_at_ms = 0;
   std::optional<std::int64_t> raised_output_tokens;  // an answer was cut off by the usual limit
+  std::optional<JobId> parent;                       // of a piece: whose
+  int piece = 0;                                     // of a piece: its number
+  int level = 0;        // how often it was cut; above 0 its text is what its pieces gave
+  int piece_level = 0;  // of a piece: which cutting of its parent it is of
 };
 
 // How a job leaves `running`.
@@ -162,12 +167,9 @@ class JobStore {
 
   // All that do not run, the held ones included.
   int cancel_jobs(BatchId batch, std::int64_t now_ms);
-  // Failed jobs, and held ones, to ready at the start of their chain, or of `route` when it is
-  // given. Empty filters match all. Documents that could not be read stay as they are.
-  int retry(BatchId batch, const std::string& item_key, const std::string& error_class,
-            std::optional<int> route);
   void set_spec(BatchId id, const std::string& spec);
   bool is_superseded(JobId job);
+  PieceStore& pieces() { return pieces_; }
 
   void pause_provider(const std::string& provider, const std::string& reason, std::int64_t since_ms,
                       std::int64_t probe_at_ms);
@@ -181,14 +183,15 @@ class JobStore {
   void supersede(BatchId batch, const std::string& item_key, JobId by, std::int64_t now_ms);
 
   Database& db_;
+  PieceStore pieces_;
   Statement insert_batch_, batch_by_name_, batch_by_id_, open_batches_, seal_, set_paused_,
       set_held_, set_cap_, set_cancelled_, reopen_, add_money_, reserve_, finish_;
   Statement find_item_, current_item_, insert_job_, insert_extra_, find_input_, insert_input_,
       supersede_, cancel_superseded_, revive_;
   Statement ready_, smallest_, promote_, next_due_, has_waiting_, clamp_due_, set_running_,
       leave_running_, running_, count_crash_, hold_crashed_, input_, put_output_;
-  Statement cancel_jobs_, retry_, set_spec_, is_superseded_, pause_provider_, resume_provider_,
-      pauses_, pass_over_;
+  Statement cancel_jobs_, set_spec_, is_superseded_, pause_provider_, resume_provider_, pauses_,
+      pass_over_;
   Statement set_exported_, set_pruned_, prunable_, drop_output_, drop_extra_, drop_text_,
       drop_input_;
 };

@@ -1,7 +1,6 @@
 #pragma once
 
 // The rows that StoreReader hands out.
-
 #include <optional>
 #include <string>
 #include <vector>
@@ -114,7 +113,8 @@ struct JobRow {
   std::string provider, model, route;  // of its last attempt; empty: never sent
   std::int64_t at_ms = 0;              // when that was opened, or the document submitted
   bool fell_back = false;
-  bool is_superseded = false;  // by another text of the same document: no document of its own
+  bool is_cut = false;         // its requests were made of its pieces, most of them
+  bool is_superseded = false;  // by another text of the same document
 };
 
 }  // namespace docmill

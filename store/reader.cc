@@ -1,5 +1,7 @@
 #include "store/reader.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 #define RESULT_COLUMNS                                                 \
@@ -54,6 +56,7 @@ StoreReader::StoreReader(Database& db)
       batches_(db, "SELECT name FROM batch ORDER BY id"),
       counts_(db, R"sql(
         SELECT state, count(*) FROM job WHERE batch_id = ?1 AND superseded_by IS NULL
+          AND parent_id IS NULL
         GROUP BY state)sql"),
       measured_(db, "SELECT spent_pusd FROM batch WHERE id = ?1"),
       open_(db, R"sql(
@@ -68,7 +71,8 @@ StoreReader::StoreReader(Database& db)
                 AND ceiling_pusd IS NULL))sql"),
       errors_(db, R"sql(
         SELECT error_class, count(*) FROM job
-        WHERE batch_id = ?1 AND superseded_by IS NULL AND state IN ('failed', 'held')
+        WHERE batch_id = ?1 AND superseded_by IS NULL AND parent_id IS NULL
+          AND state IN ('failed', 'held')
         GROUP BY error_class ORDER BY count(*) DESC, error_class)sql"),
       worker_(db, R"sql(
         SELECT waits, seen_at FROM worker ORDER BY id DESC LIMIT 1)sql"),
@@ -77,7 +81,7 @@ StoreReader::StoreReader(Database& db)
                               ORDER BY id DESC LIMIT 20000)
         WHERE outcome = 'answered' AND settled_at >= ?2)sql"),
       results_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
-        WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL
+        WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL AND j.parent_id IS NULL
         ORDER BY j.id LIMIT ?3)sql"),
       result_by_key_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
         WHERE j.batch_id = ?1 AND j.item_key = ?2 AND j.superseded_by IS NULL)sql"),
@@ -87,21 +91,28 @@ StoreReader::StoreReader(Database& db)
         SELECT model, route, kind, cost_basis, cost_pusd, ceiling_pusd, fresh_tokens,
                cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
                coalesce(cache_write_1h_tokens, 0)
-        FROM attempt WHERE job_id = ?1 ORDER BY number)sql"),
+        FROM attempt
+        WHERE job_id = ?1 OR job_id IN (SELECT id FROM job WHERE root_id = ?1) ORDER BY id)sql"),
       attempts_(db, ATTEMPT_COLUMNS "WHERE a.batch_id = ?1 AND a.id > ?2 ORDER BY a.id LIMIT ?3"),
       attempts_of_jobs_(db, ATTEMPT_COLUMNS
                         "WHERE a.job_id BETWEEN ?1 AND ?2 AND +a.batch_id = ?3 "
-                        "ORDER BY a.job_id, a.number"),
+                        "AND j.parent_id IS NULL ORDER BY a.job_id, a.number"),
+      attempts_of_pieces_(db, ATTEMPT_COLUMNS "WHERE j.root_id = ?1 ORDER BY a.id"),
       job_rows_(db, R"sql(
         SELECT j.id, j.batch_id, j.item_key, j.source, j.state,
                coalesce(a.provider, ''), coalesce(a.model, ''), coalesce(a.route, ''),
                coalesce(a.opened_at, j.created_at),
-               j.requests > 1 AND EXISTS (SELECT 1 FROM attempt f WHERE f.job_id = j.id
-                                          AND f.kind = 'fallback'),
+               (j.requests > 1 OR j.level > 0) AND EXISTS (
+                 SELECT 1 FROM attempt f WHERE f.kind = 'fallback' AND (f.job_id = j.id
+                   OR (j.level > 0 AND f.job_id IN (SELECT id FROM job WHERE root_id = j.id)))),
                j.superseded_by IS NOT NULL, coalesce(j.error_class, ''),
-               coalesce(j.error_message, '')
-        FROM job j LEFT JOIN attempt a ON a.job_id = j.id AND a.number = j.requests
-        WHERE +j.batch_id = ?1 AND j.id > ?2 ORDER BY j.id LIMIT ?3)sql"),
+               coalesce(j.error_message, ''), j.level
+        FROM job j LEFT JOIN attempt a ON a.id = iif(j.level = 0,
+          (SELECT b.id FROM attempt b WHERE b.job_id = j.id AND b.number = j.requests),
+          (SELECT max(b.id) FROM attempt b
+           WHERE b.job_id = j.id OR b.job_id IN (SELECT id FROM job WHERE root_id = j.id)))
+        WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.parent_id IS NULL
+        ORDER BY j.id LIMIT ?3)sql"),
       first_job_(db, "SELECT min(id) FROM job WHERE batch_id = ?1"),
       next_retry_(db, R"sql(
         SELECT min(run_at) FROM job WHERE batch_id = ?1 AND state = 'waiting'
@@ -355,6 +366,7 @@ JobRow StoreReader::read_job(Cursor& row) {
   job.is_superseded = row.integer(10) != 0;
   job.error_class = row.text(11);
   job.error_message = row.text(12);
+  job.is_cut = row.integer(13) > 0;
   return job;
 }
 
@@ -387,6 +399,17 @@ void StoreReader::each_job(BatchId batch, const std::function<void(const JobRow&
   }
 }
 
+void StoreReader::add_attempts_of_pieces(const JobRow& document,
+                                         std::vector<AttemptRow>& attempts) {
+  for (Cursor row = attempts_of_pieces_.run(document.id); row.next();) {
+    AttemptRow attempt = read_attempt(row);
+    attempt.job = document.id;
+    attempts.push_back(std::move(attempt));
+  }
+  std::sort(attempts.begin(), attempts.end(),
+            [](const AttemptRow& a, const AttemptRow& b) { return a.id.value < b.id.value; });
+}
+
 void StoreReader::each_document(
     BatchId batch, const std::function<void(const JobRow&, const std::vector<AttemptRow>&)>& take) {
   JobId last{first_before(batch)};
@@ -399,7 +422,11 @@ void StoreReader::each_document(
       AttemptRow attempt = read_attempt(row);
       attempts[attempt.job.value].push_back(std::move(attempt));
     }
-    for (const JobRow& job : page) take(job, attempts[job.id.value]);
+    for (const JobRow& job : page) {
+      std::vector<AttemptRow>& own = attempts[job.id.value];
+      if (job.is_cut) add_attempts_of_pieces(job, own);
+      take(job, own);
+    }
   }
 }
 

@@ -56,6 +56,7 @@ class StoreReader {
       const std::function<void(const JobRow&, const std::vector<AttemptRow>&)>& take);
 
  private:
+  void add_attempts_of_pieces(const JobRow& document, std::vector<AttemptRow>& attempts);
   void add_attempts(ResultRow& row);
   const Batch& words_of(BatchId batch);
   AttemptRow read_attempt(Cursor& row);
@@ -68,7 +69,7 @@ class StoreReader {
   std::map<std::int64_t, Batch> words_;  // name, task and tenant, which never change
   Statement batches_, counts_, measured_, open_, unknown_, unpriced_, errors_, worker_, answers_,
       results_, result_by_key_, old_result_, attempts_of_job_, attempts_, attempts_of_jobs_,
-      job_rows_, first_job_, next_retry_, activity_, latencies_, estimates_;
+      attempts_of_pieces_, job_rows_, first_job_, next_retry_, activity_, latencies_, estimates_;
 };
 
 }  // namespace docmill

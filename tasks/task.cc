@@ -18,6 +18,16 @@ constexpr std::int64_t kSummaryTokens = 1024;
 constexpr std::int64_t kExtractionTokens = 4096;
 // Once, so it should be enough; what is not used is not paid for.
 constexpr std::int64_t kRaisedBy = 4;
+// A translation may take so many tokens for each of its source (measured over languages: 0.6 to 2).
+constexpr std::int64_t kTranslationGrows = 2;
+constexpr std::int64_t kChatRoomTokens = 16;
+// Smaller pieces lose what they are about.
+constexpr std::int64_t kLeastRoom = 64;
+
+constexpr const char* kCombinePrompt =
+    "\n\nThe text that the user sends is made of the summaries of consecutive parts of one "
+    "document. "
+    "Write the summary of the whole document, not of each part.";
 
 constexpr const char* kSummarise =
     "You summarise documents. Write a faithful summary of the document that the user sends, in the "
@@ -56,6 +66,36 @@ std::string_view without_fence(std::string_view text) {
   const std::size_t line_end = text.find('\n');
   if (line_end == std::string_view::npos) return text;
   return trimmed(text.substr(line_end, text.size() - line_end - 3));
+}
+
+// Adds to `whole` what a later piece of the document says: lists grow, objects are merged, and a
+// value that is there stays.
+void merge_extraction(nlohmann::json& whole, const nlohmann::json& piece) {
+  if (whole.is_array() && piece.is_array()) {
+    for (const auto& item : piece) {
+      if (std::find(whole.begin(), whole.end(), item) == whole.end()) whole.push_back(item);
+    }
+  } else if (whole.is_object() && piece.is_object()) {
+    for (const auto& [key, value] : piece.items()) {
+      if (whole.contains(key)) {
+        merge_extraction(whole[key], value);
+      } else {
+        whole[key] = value;
+      }
+    }
+  } else if (whole.is_null() ||
+             (whole.is_string() && whole.get_ref<const std::string&>().empty())) {
+    whole = piece;
+  }
+}
+
+std::string merged_extraction(const std::vector<Piece>& pieces) {
+  nlohmann::json whole;
+  for (const Piece& piece : pieces) {
+    const auto value = parse_json(piece.output);
+    if (value) merge_extraction(whole, *value);
+  }
+  return to_text(whole);
 }
 
 std::int64_t output_limit(const BatchSpec& spec, const Model& model, std::string_view text) {
@@ -140,9 +180,10 @@ std::string schema_of_fields(const std::string& fields) {
 }
 
 ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string text,
-                        std::optional<std::int64_t> raised_output_tokens) {
+                        std::optional<std::int64_t> raised_output_tokens, Step step) {
   ChatRequest request;
   request.system = spec.system;
+  if (step == Step::combine) request.system += kCombinePrompt;
   request.max_output_tokens = raised_output_tokens
                                   ? std::min(*raised_output_tokens, model.max_output_tokens)
                                   : output_limit(spec, model, text);
@@ -164,6 +205,39 @@ bool may_fit(const ChatRequest& request, const TokenCount& input, const Model& m
   // The estimate counts 3.3 Latin characters a token; no tokenizer does better than about 6.
   const std::int64_t least_tokens = input.is_exact ? input.tokens : input.tokens / 2;
   return least_tokens + request.max_output_tokens <= model.context_tokens;
+}
+
+std::int64_t room_for_text(const BatchSpec& spec, const Model& model, std::int64_t system_tokens,
+                           bool is_exact) {
+  const bool is_bounded_by_model = spec.kind == TaskKind::translate && spec.max_output_tokens == 0;
+  const std::int64_t answer =
+      is_bounded_by_model ? model.max_output_tokens : output_limit(spec, model, "");
+  std::int64_t room = model.context_tokens - system_tokens - kChatRoomTokens - answer;
+  if (spec.kind == TaskKind::translate) {
+    // The answer is at most so long, and so is what it takes from the context.
+    const std::int64_t both = model.context_tokens - system_tokens - kChatRoomTokens;
+    room = std::min(answer / kTranslationGrows, both / (1 + kTranslationGrows));
+  }
+  if (!is_exact) room = room * 4 / 5;
+  return std::max<std::int64_t>(room, kLeastRoom);
+}
+
+std::optional<std::string> joined(const BatchSpec& spec, const std::vector<Piece>& pieces) {
+  if (spec.kind == TaskKind::summarise) return std::nullopt;
+  if (spec.kind == TaskKind::extract) return merged_extraction(pieces);
+  std::string text;
+  for (const Piece& piece : pieces) {
+    text.append(trimmed(piece.output)).append(&piece == &pieces.back() ? "" : piece.gap);
+  }
+  return text;
+}
+
+std::string to_combine(const std::vector<Piece>& pieces) {
+  std::string text;
+  for (const Piece& piece : pieces) {
+    text.append(text.empty() ? "" : "\n\n").append(trimmed(piece.output));
+  }
+  return text;
 }
 
 CheckedAnswer check_answer(const BatchSpec& spec, const std::string& text) {

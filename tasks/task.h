@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "llm/request.h"
+#include "store/pieces.h"
 #include "tasks/batch_spec.h"
 
 namespace docmill {
@@ -27,9 +28,13 @@ BatchSpec make_spec(const std::string& task, const TaskParameters& parameters);
 // The JSON Schema of `--fields "name, date, total number"`. Throws UsageError.
 std::string schema_of_fields(const std::string& fields);
 
+// What a request is for: a text as it is, or what earlier requests made of the pieces of one.
+enum class Step { whole, combine };
+
 // The request for a document. `raised_output_tokens`: a limit in place of the task's own.
 ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string text,
-                        std::optional<std::int64_t> raised_output_tokens = std::nullopt);
+                        std::optional<std::int64_t> raised_output_tokens = std::nullopt,
+                        Step step = Step::whole);
 
 // The limit to ask for once, when the answer to this request was cut off by its own. Nothing when
 // the model allows no more.
@@ -38,6 +43,16 @@ std::optional<std::int64_t> raised_limit(const ChatRequest& request, const Model
 // False when a request of so many tokens can't fit the model; where they are not exact, even by the
 // most sparing count. Between this and certainty the provider decides, at no cost.
 bool may_fit(const ChatRequest& request, const TokenCount& input, const Model& model);
+
+// The most tokens of text that a request should have: beside its prompt and its answer in the
+// context, and, for a translation, such that the answer fits the model's output.
+std::int64_t room_for_text(const BatchSpec& spec, const Model& model, std::int64_t system_tokens,
+                           bool is_exact);
+
+// What the pieces of a document come to. Nothing: it takes a request to combine them.
+std::optional<std::string> joined(const BatchSpec& spec, const std::vector<Piece>& pieces);
+// The text of that request.
+std::string to_combine(const std::vector<Piece>& pieces);
 
 struct CheckedAnswer {
   std::optional<std::string> result;  // absent: the answer is none

@@ -90,11 +90,11 @@ TEST_CASE_METHOD(WorkerTest, "under a cap what may cost least goes, not what is 
 
 TEST_CASE_METHOD(WorkerTest, "what no model can take is passed over a little at a time") {
   chain = {"small"};
-  models["small"].context_tokens = 2000;
-  models["small"].max_output_tokens = 1000;
+  models["small"].context_tokens = 60;  // its prompt alone has more
+  models["small"].max_output_tokens = 50;
   options.drain = false;
   brake = "off";
-  submit(std::vector<std::string>(1000, std::string(20'000, 'x')));
+  submit(std::vector<std::string>(1000, "too short to cut"));
   SqliteCommit commit;
   const auto life = start_life(commit);
   life->worker.turn();

@@ -229,15 +229,6 @@ TEST_CASE_METHOD(WorkerTest,
   CHECK(money("free").measured_pusd == 0);
 }
 
-TEST_CASE_METHOD(WorkerTest, "a document that cannot fit any model is failed without a request") {
-  for (auto& [key, model] : models) model.context_tokens = 2000;
-  submit({std::string(40'000, 'x') + " words", "short"});
-  run_until_idle();
-  CHECK(state("d1") == "failed");
-  CHECK(state("d2") == "done");
-  CHECK(net.sent.size() == 1);
-}
-
 TEST_CASE_METHOD(WorkerTest, "what is in flight at a stop is kept, and nothing more is started") {
   net.latency_ms = 1000;
   options.in_flight = 2;

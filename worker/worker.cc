@@ -56,7 +56,7 @@ Worker::Worker(Database& db, WorkerLock& lock, const Clock& clock, Transport& tr
       options_(std::move(options)),
       queue_(db, clock, options_.policy),
       prices_(queue_.prices(), setup_.providers, setup_.models),
-      tokenizers_(setup_.tokenizer_folders),
+      pieces_(queue_, setup_.models, setup_.tokenizer_folders),
       caps_(options_.caps),
       jitter_(options_.seed) {
   take_over();
@@ -86,7 +86,6 @@ void Worker::take_over() {
 }
 
 void Worker::make_lanes() {
-  for (const auto& [key, model] : setup_.models) tokenizers_.count(model, "");  // opens it
   for (const auto& [name, provider] : setup_.providers) {
     provider_limits_.emplace(name, Limits(name, provider.per_minute, provider.burst_seconds,
                                           provider.in_flight.value_or(kDefaultInFlight)));

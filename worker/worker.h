@@ -25,7 +25,6 @@
 #include "llm/price_book.h"
 #include "llm/reply.h"
 #include "llm/request.h"
-#include "llm/tokenizers.h"
 #include "queue/brake.h"
 #include "queue/job_queue.h"
 #include "store/database.h"
@@ -33,6 +32,7 @@
 #include "worker/caps.h"
 #include "worker/lane.h"
 #include "worker/options.h"
+#include "worker/pieces.h"
 #include "worker/transport.h"
 
 namespace docmill {
@@ -109,6 +109,7 @@ class Worker {
   void after_settle(const Flight& flight, const DecodedReply& decoded, const Settled& settled,
                     const RateHints& hints);
   void end_pauses(const Flight& flight, const Outcome& outcome, const Settled& settled);
+  void follow_pieces(const Flight& flight, const Outcome& outcome, Move move);
   void note_end(BatchId batch, const BatchSpec& spec, const std::string& error_class);
   void wait_for_lock(std::int64_t now_ms);
   bool has_room_to_write(std::int64_t now_ms);
@@ -119,7 +120,8 @@ class Worker {
   Start start_head(Feed& feed);
   std::optional<Refusal> refusal_at(const Feed& feed, const Link& link, bool is_last);
   Start start_on(Feed& feed, Job job, int position, Lane& lane);
-  TokenCount input_tokens(const ChatRequest& request, const Model& model);
+  Start pass_over(Feed& feed, const Job& job, int position, const TokenCount& input,
+                  const Model& model);
   Start send_on(Feed& feed, const Job& job, const ClaimTerms& terms, EncodedRequest encoded,
                 Lane& lane);
   Onward onward_from(const Route& route, int position, const Job& job, const ChatRequest& request);
@@ -152,7 +154,7 @@ class Worker {
   WorkerOptions options_;
   JobQueue queue_;
   PriceBook prices_;
-  Tokenizers tokenizers_;
+  Pieces pieces_;
   Agenda agenda_;
   Caps caps_;
   std::map<BatchId, Brake> brakes_;

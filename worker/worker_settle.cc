@@ -127,10 +127,28 @@ void Worker::after_settle(const Flight& flight, const DecodedReply& decoded, con
     must_look_ = true;
   }
   const Move move = settled.decision.move;
-  if (settled.changed_job && (move == Move::done || move == Move::fail)) {
+  if (settled.changed_job) follow_pieces(flight, outcome, move);
+  const bool is_document = !flight.claim.job.parent;
+  if (is_document && settled.changed_job && (move == Move::done || move == Move::fail)) {
     note_end(flight.claim.job.batch, *flight.spec, move == Move::done ? "" : outcome.error_class);
   }
   end_pauses(flight, outcome, settled);
+}
+
+// A text that has to be cut is, and a document whose last piece is done is put together.
+void Worker::follow_pieces(const Flight& flight, const Outcome& outcome, Move move) {
+  const Job& job = flight.claim.job;
+  const BatchSpec& spec = *flight.spec;
+  if (move == Move::done) {
+    must_look_ |= pieces_.gather(job, spec);
+  } else if (move == Move::split) {
+    const Model& model = flight.lane->model();
+    must_look_ = true;
+    if (pieces_.cut(job, spec, pieces_.request(job, spec, model), model, true)) return;
+    const int last = flight.claim.onward.chain_length - 1;
+    queue_.pass_over(job, last, last + 1, outcome.error_class, outcome.error_message);
+    if (!job.parent) note_end(job.batch, spec, outcome.error_class);
+  }
 }
 
 // Too many failures hold the batch, before they cost more.

@@ -258,10 +258,20 @@ Worker::Start Worker::hold_unbounded(Feed& feed, const std::string& problem) {
   return block(feed, {problem, kNeverMs, true, true});
 }
 
-TokenCount Worker::input_tokens(const ChatRequest& request, const Model& model) {
-  const TokenCount system = tokenizers_.count(model, request.system);
-  const TokenCount user = tokenizers_.count(model, request.user);
-  return {system.tokens + user.tokens, user.is_exact};
+Worker::Start Worker::pass_over(Feed& feed, const Job& job, int position, const TokenCount& input,
+                                const Model& model) {
+  const AgendaBatch& batch = *feed.batch;
+  const Route& route = batch.spec->routes[static_cast<std::size_t>(feed.route)];
+  lock_.set_suspect(0);
+  const std::string why =
+      fmt::format("the document has {}{} tokens with its prompt; {} takes {} with the answer",
+                  input.is_exact ? "" : "about ", input.tokens, model.key, model.context_tokens);
+  const int length = static_cast<int>(route.chain.size());
+  queue_.pass_over(job, position, length, "too_long", why);
+  const bool is_last = position + 1 == length;
+  if (is_last && !job.parent) note_end(batch.row.id, *batch.spec, "too_long");
+  has_more_ = true;
+  return Start::skipped;
 }
 
 Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
@@ -273,25 +283,26 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   }
   const Provider& provider = setup_.providers.at(model.provider);
   lock_.set_suspect(job.id.value);
-  const ChatRequest request =
-      request_for(*batch.spec, model, queue_.jobs().input(job.input_id), job.raised_output_tokens);
-  const TokenCount input = input_tokens(request, model);
-  if (!may_fit(request, input, model)) {
-    lock_.set_suspect(0);
-    const std::string why =
-        fmt::format("the document has {}{} tokens with its prompt; {} takes {} with the answer",
-                    input.is_exact ? "" : "about ", input.tokens, model.key, model.context_tokens);
-    const int length = static_cast<int>(route.chain.size());
-    queue_.pass_over(job, position, length, "too_long", why);
-    if (position + 1 == length) note_end(batch.row.id, *batch.spec, "too_long");
-    has_more_ = true;
-    return Start::skipped;
+  const ChatRequest request = pieces_.request(job, *batch.spec, model);
+  const TokenCount input = pieces_.count(request, model);
+  if (pieces_.is_too_long(*batch.spec, request, model)) {
+    const bool fits_later = pieces_.fits_further_on(*batch.spec, route, position, request);
+    if (!fits_later && pieces_.cut(job, *batch.spec, request, model, false)) {
+      lock_.set_suspect(0);
+      has_more_ = must_look_ = true;
+      return Start::skipped;
+    }
+    // Uncut, it is sent all the same if only the answer may be too long.
+    if (fits_later || !may_fit(request, input, model)) {
+      return pass_over(feed, job, position, input, model);
+    }
   }
   EncodedRequest encoded = encode_request(request, model, lane.form(), provider.dialect);
   lock_.set_suspect(0);
   ClaimTerms terms;
   terms.position = position;
   terms.onward = onward_from(route, position, job, request);
+  terms.onward.can_split = pieces_.may_cut(job, request);
   terms.worker = id_;
   terms.route = route.name;
   terms.provider = provider.name;

@@ -1,0 +1,15 @@
+-- Long documents: pieces are jobs of their own, below the document's job.
+--
+--   document ready ──▶ blocked ──▶ done          the pieces' outputs joined
+--                        │  └────▶ ready         ... or asked to be combined, as one more request
+--                        └───────▶ failed        with the first piece that did
+ALTER TABLE job ADD COLUMN root_id INTEGER REFERENCES job (id);     -- of a piece: the document's job
+ALTER TABLE job ADD COLUMN piece_level INTEGER NOT NULL DEFAULT 0;  -- of a piece: which cutting of its parent it is of
+ALTER TABLE job ADD COLUMN level INTEGER NOT NULL DEFAULT 0;        -- how often it was cut itself
+ALTER TABLE job ADD COLUMN gap TEXT;                                -- of a piece: what stood between it and the next
+
+CREATE INDEX job_pieces ON job (parent_id, piece_level, piece) WHERE parent_id IS NOT NULL;
+CREATE INDEX job_by_root ON job (root_id) WHERE root_id IS NOT NULL;
+-- Counts are of documents.
+DROP INDEX job_by_state;
+CREATE INDEX job_by_state ON job (batch_id, state, parent_id) WHERE superseded_by IS NULL;

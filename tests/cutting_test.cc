@@ -1,0 +1,119 @@
+// Cutting: nothing is lost, pieces fit, and they end where a reader would end them.
+
+#include "tasks/cutting.h"
+
+#include <random>
+
+#include "base/text.h"
+#include "llm/request.h"
+#include "tests/catch.h"
+
+namespace docmill {
+namespace {
+
+std::int64_t by_bytes(std::string_view text) {
+  return static_cast<std::int64_t>(text.size());
+}
+
+std::string put_together(const std::vector<NewPiece>& pieces) {
+  std::string text;
+  for (const NewPiece& piece : pieces) text += piece.text + piece.gap;
+  return text;
+}
+
+std::vector<std::string> texts(const std::vector<NewPiece>& pieces) {
+  std::vector<std::string> all;
+  for (const NewPiece& piece : pieces) all.push_back(piece.text);
+  return all;
+}
+
+using Texts = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a text is cut between paragraphs", "[cutting]") {
+  const std::string text = "One one.\n\nTwo two.\n\n\nThree three.";
+  CHECK(texts(cut_text(text, 20, by_bytes)) == Texts{"One one.\n\nTwo two.", "Three three."});
+  CHECK(put_together(cut_text(text, 20, by_bytes)) == text);
+  CHECK(cut_text(text, 1000, by_bytes).size() == 1);
+}
+
+TEST_CASE("a heading stays with what it stands above", "[cutting]") {
+  const std::string text = "# A\n\nText of a here.\n\n# B\n\nText of b.";
+  CHECK(texts(cut_text(text, 30, by_bytes)) ==
+        Texts{"# A\n\nText of a here.", "# B\n\nText of b."});
+}
+
+TEST_CASE("a fenced block is not cut where it fits", "[cutting]") {
+  const std::string text = "Before it.\n\n```\na = 1\n\nb = 2\n```\n\nAfter it.";
+  for (const std::string& piece : texts(cut_text(text, 25, by_bytes))) {
+    const std::size_t first = piece.find("```");
+    if (first != std::string::npos) CHECK(piece.find("```", first + 3) != std::string::npos);
+  }
+}
+
+TEST_CASE("a long paragraph is cut between sentences, a long sentence between words", "[cutting]") {
+  CHECK(texts(cut_text("Dr. No came in. He sat down. He left.", 16, by_bytes))[1] ==
+        "He sat down.");
+  CHECK(texts(cut_text("one two three four", 9, by_bytes)) == Texts{"one two", "three four"});
+  // Sentences of a script without spaces.
+  CHECK(texts(cut_text("天地玄黃。宇宙洪荒。", 15, by_bytes)) == Texts{"天地玄黃。", "宇宙洪荒。"});
+  // A word without an end, whole characters each.
+  for (const std::string& piece : texts(cut_text(std::string(1000, 'x') + "ééé", 100, by_bytes))) {
+    CHECK(piece.size() <= 100);
+    CHECK(is_valid_utf8(piece));
+  }
+}
+
+TEST_CASE("whatever the text, nothing of it is lost and every piece fits", "[cutting]") {
+  std::mt19937_64 random(7);
+  const Texts parts = {"word ",
+                       "a. ",
+                       "\n",
+                       "\n\n",
+                       "# Heading\n",
+                       "```\n",
+                       "  ",
+                       "字",
+                       "。",
+                       "é",
+                       "\r\n",
+                       "~~~\n",
+                       "\t",
+                       "🌍",
+                       "1.5 ",
+                       "x.y ",
+                       "- i\n",
+                       "| a |\n",
+                       "longerwordlongerword"};
+  for (int round = 0; round < 500; ++round) {
+    std::string text = "x";
+    for (std::size_t i = random() % 300; i > 0; --i) text += parts[random() % parts.size()];
+    text = std::string(trimmed(text));
+    const std::int64_t most = 12 + static_cast<std::int64_t>(random() % 200);
+    const auto pieces = cut_text(text, most, by_bytes);
+    REQUIRE(put_together(pieces) == text);
+    for (const NewPiece& piece : pieces) {
+      std::int64_t solid = 0;  // gaps within a piece are not counted
+      for (const char c : piece.text)
+        solid += c == ' ' || c == '\n' || c == '\r' || c == '\t' ? 0 : 1;
+      REQUIRE(solid <= most);
+      REQUIRE(is_valid_utf8(piece.text));
+      REQUIRE_FALSE(is_blank(piece.text));
+    }
+  }
+}
+
+TEST_CASE("a book is cut in time that grows with its length", "[cutting]") {
+  std::string text;
+  for (int i = 0; i < 60'000; ++i) text += "A sentence of some words. ";  // one paragraph
+  std::size_t counted = 0;
+  const auto pieces = cut_text(text, 1000, [&](std::string_view part) {
+    counted += part.size();
+    return estimated_tokens(part);
+  });
+  CHECK(pieces.size() > 300);
+  CHECK(counted < 3 * text.size());
+}
+
+}  // namespace docmill

@@ -1,0 +1,98 @@
+#include "worker/pieces.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "tasks/cutting.h"
+
+namespace docmill {
+namespace {
+
+// A shorter text is not cut any more, and pieces of pieces of pieces come to an end.
+constexpr std::size_t kLeastToCut = 400;
+constexpr int kMostLevels = 5;
+// Of one cutting: a text of gigabytes for a model of a thousand tokens is a mistake.
+constexpr std::size_t kMostPieces = 20'000;
+
+}  // namespace
+
+Pieces::Pieces(JobQueue& queue, const Models& models, std::vector<std::filesystem::path> tokenizers)
+    : queue_(queue), models_(models), tokenizers_(std::move(tokenizers)) {
+  for (const auto& [key, model] : models_) tokenizers_.count(model, "");
+}
+
+ChatRequest Pieces::request(const Job& job, const BatchSpec& spec, const Model& model) {
+  const bool is_combining = job.level > 0 || job.piece_level > 1;
+  std::string text = job.level == 0 ? queue_.jobs().input(job.input_id)
+                                    : to_combine(queue_.jobs().pieces().pieces(job.id));
+  return request_for(spec, model, std::move(text), job.raised_output_tokens,
+                     is_combining ? Step::combine : Step::whole);
+}
+
+TokenCount Pieces::count(const ChatRequest& request, const Model& model) {
+  const TokenCount system = tokenizers_.count(model, request.system);
+  const TokenCount user = tokenizers_.count(model, request.user);
+  return {system.tokens + user.tokens, user.is_exact};
+}
+
+bool Pieces::is_too_long(const BatchSpec& spec, const ChatRequest& request, const Model& model) {
+  if (!may_fit(request, count(request, model), model)) return true;
+  if (spec.kind != TaskKind::translate) return false;
+  const std::int64_t system = tokenizers_.count(model, request.system).tokens;
+  const std::int64_t user = tokenizers_.count(model, request.user).tokens;
+  return user > room_for_text(spec, model, system, true);
+}
+
+bool Pieces::fits_further_on(const BatchSpec& spec, const Route& route, int position,
+                             const ChatRequest& request) {
+  for (auto at = static_cast<std::size_t>(position) + 1; at < route.chain.size(); ++at) {
+    const auto model = models_.find(route.chain[at].model);
+    if (model != models_.end() && !is_too_long(spec, request, model->second)) return true;
+  }
+  return false;
+}
+
+bool Pieces::may_cut(const Job& job, const ChatRequest& request) const {
+  return request.user.size() >= kLeastToCut && job.level < kMostLevels &&
+         job.piece_level < kMostLevels;
+}
+
+bool Pieces::cut(const Job& job, const BatchSpec& spec, const ChatRequest& request,
+                 const Model& model, bool in_half) {
+  if (!may_cut(job, request)) return false;
+  const std::int64_t system = tokenizers_.count(model, request.system).tokens;
+  const TokenCount user = tokenizers_.count(model, request.user);
+  std::int64_t most = room_for_text(spec, model, system, user.is_exact);
+  if (in_half) most = std::min(most, user.tokens / 2 + 1);
+  const std::vector<NewPiece> pieces = cut_text(request.user, most, [&](std::string_view part) {
+    return tokenizers_.count(model, part).tokens;
+  });
+  if (pieces.size() < 2 || pieces.size() > kMostPieces) return false;
+  if (!queue_.cut(job, pieces)) return false;
+  log_info("job={} cut into {} pieces for {}", job.id.value, pieces.size(), model.key);
+  return true;
+}
+
+bool Pieces::gather(const Job& done, const BatchSpec& spec) {
+  PieceStore& store = queue_.jobs().pieces();
+  bool has_changed = false;
+  // The whole may be a piece itself.
+  JobId piece = done.id;
+  while (const std::optional<JobId> whole = store.completed_by(piece)) {
+    has_changed = true;
+    const std::vector<Piece> pieces = store.pieces(*whole);
+    CHECK(!pieces.empty());
+    const std::optional<std::string> output = joined(spec, pieces);
+    if (!output) {
+      store.make_ready(*whole);
+      break;
+    }
+    queue_.finish_whole(*whole, done.batch, pieces.back().attempt, *output);
+    log_info("job={} put together from {} pieces", whole->value, pieces.size());
+    piece = *whole;
+  }
+  return has_changed;
+}
+
+}  // namespace docmill
