@@ -84,7 +84,17 @@ std::string short_count(std::int64_t number) {
 std::vector<std::string> estimate_lines(const BatchEstimate& estimate,
                                         const std::optional<std::int64_t>& cap_pusd) {
   if (estimate.documents == 0) return {};
-  std::vector<std::string> lines = {tokens_line(estimate)};
+  std::vector<std::string> lines;
+  if (estimate.long_documents > 0) {
+    const std::string combining =
+        estimate.combining == 0
+            ? ""
+            : fmt::format(" and {} combining steps", with_commas(estimate.combining));
+    lines.push_back(fmt::format("too long for one request: {}, as some {} pieces{}",
+                                with_commas(estimate.long_documents), with_commas(estimate.pieces),
+                                combining));
+  }
+  lines.push_back(tokens_line(estimate));
   add_cost_lines(estimate, lines);
   lines.push_back(fmt::format("time    ~{}, bound by {}{}", human_duration(estimate.time_ms),
                               estimate.bound_by, estimate.is_timed ? "" : " (none was timed yet)"));

@@ -124,7 +124,9 @@ std::string what_came(const LifeAttempt& attempt) {
 
 std::string headline(const JobLife& life, const Money& money) {
   std::string text = printable_line(life.item_key) + ": " +
-                     (life.state == "ready" || life.state == "waiting" ? "queued" : life.state);
+                     (life.state == "ready" || life.state == "waiting" ? "queued"
+                      : life.state == "blocked"                        ? "in pieces"
+                                                                       : life.state);
   if (life.state == "done" && !life.attempts.empty()) {
     text += " by " + printable_line(life.attempts.back().model);
   }
@@ -143,7 +145,9 @@ std::string told_attempts(const JobLife& life, Times& times, bool with_ids) {
   std::string text;
   std::int64_t last_ms = life.created_at_ms;
   for (const LifeAttempt& attempt : life.attempts) {
-    const std::int64_t waited_ms = attempt.opened_at_ms - last_ms;
+    // Pieces are sent side by side: the time between two of them is no waiting.
+    const bool is_beside = !attempt.piece.empty() && attempt.number == 1;
+    const std::int64_t waited_ms = is_beside ? 0 : attempt.opened_at_ms - last_ms;
     std::string lead;
     if (attempt.kind == "fallback") lead = "next in the chain";
     if (waited_ms >= kNotedMs && attempt.kind == "retry" && attempt.waited_for.empty()) {
@@ -153,8 +157,9 @@ std::string told_attempts(const JobLife& life, Times& times, bool with_ids) {
       if (!attempt.waited_for.empty()) lead += " for " + printable_line(attempt.waited_for);
     }
     text += times.at(attempt.opened_at_ms) + (lead.empty() ? "" : "  " + lead) + "\n";
-    text += fmt::format("  #{} {}  {}   {}\n", attempt.number, printable_line(attempt.model),
-                        what_came(attempt), charge(attempt));
+    text += fmt::format("  {}#{} {}  {}   {}\n",
+                        attempt.piece.empty() ? "" : "piece " + attempt.piece + " ", attempt.number,
+                        printable_line(attempt.model), what_came(attempt), charge(attempt));
     if (with_ids && !attempt.provider_request_id.empty()) {
       text += fmt::format("     {} request {}\n", printable_line(attempt.provider),
                           printable_line(attempt.provider_request_id));
@@ -178,6 +183,7 @@ std::string ending_of(const Explained& explained, const JobLife& life, Times& ti
                        printable_line(life.error_message), batch, printable_line(life.item_key));
   }
   if (life.state == "running") return "the answer is awaited\n";
+  if (life.state == "blocked") return "waits for its pieces\n";
   std::string text = "waits";
   if (life.run_at_ms) text += " until " + times.at(*life.run_at_ms) + " for its next try";
   if (!explained.bound_by.empty()) text += "; its batch: " + printable_line(explained.bound_by);
@@ -198,6 +204,11 @@ std::string told(const Explained& explained, const JobLife& life, bool with_ids)
                       human_bytes(life.text_bytes), with_commas((life.text_bytes + 3) / 4));
   if (life.crashes > 0) {
     text += fmt::format("  the worker died {} times while working on its bytes\n", life.crashes);
+  }
+  for (const Cutting& cutting : life.cuttings) {
+    text += fmt::format("  {} into {} pieces, {} of them done\n",
+                        cutting.level == 1 ? "cut" : "what they gave cut",
+                        with_commas(cutting.pieces), with_commas(cutting.done));
   }
   text += told_attempts(life, times, with_ids);
   return text + ending_of(explained, life, times);

@@ -29,6 +29,7 @@ LifeAttempt read_life_attempt(Cursor& row) {
     a.usage =
         Usage{row.integer(18), row.integer(19), row.integer(20), row.integer(21), row.integer(22)};
   }
+  a.piece = row.text(24);
   a.waited_for = row.text(23);
   return a;
 }
@@ -60,17 +61,26 @@ std::vector<JobLife> read_lives(Database& db, BatchId batch, const std::string& 
     ORDER BY superseded_by IS NOT NULL, id DESC LIMIT 100)sql");
   Statement attempts(db, R"sql(
     SELECT number, provider, model, model_asked, coalesce(model_returned, ''), kind,
-           coalesce(outcome, ''), coalesce(error_message, ''), coalesce(provider_request_id, ''),
-           coalesce(finish_reason, ''), coalesce(cost_basis, ''), coalesce(usage_json, ''),
+           coalesce(outcome, ''), coalesce(attempt.error_message, ''),
+           coalesce(provider_request_id, ''), coalesce(finish_reason, ''),
+           coalesce(cost_basis, ''), coalesce(usage_json, ''),
            opened_at, settled_at, http_status, total_ms, ceiling_pusd, cost_pusd, fresh_tokens,
            cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
-           coalesce(waited_for, '')
-    FROM attempt WHERE job_id = ?1 ORDER BY number LIMIT ?2)sql");
+           coalesce(waited_for, ''), coalesce(job.piece_level || '.' || job.piece, '')
+    FROM attempt JOIN job ON job.id = attempt.job_id
+    WHERE attempt.job_id = ?1 OR attempt.job_id IN (SELECT id FROM job WHERE root_id = ?1)
+    ORDER BY attempt.id LIMIT ?2)sql");
+  Statement cuttings(db, R"sql(
+    SELECT piece_level, count(*), sum(state = 'done') FROM job WHERE parent_id = ?1
+    GROUP BY piece_level ORDER BY piece_level)sql");
   std::vector<JobLife> lives;
   for (Cursor row = jobs.run(batch, item_key); row.next();) lives.push_back(read_life(row));
   for (JobLife& life : lives) {
     for (Cursor row = attempts.run(life.id, kMostLifeAttempts); row.next();) {
       life.attempts.push_back(read_life_attempt(row));
+    }
+    for (Cursor row = cuttings.run(life.id); row.next();) {
+      life.cuttings.push_back({row.small(0), row.integer(1), row.integer(2)});
     }
   }
   return lives;

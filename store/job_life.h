@@ -14,6 +14,7 @@ namespace docmill {
 
 struct LifeAttempt {
   int number = 0;
+  std::string piece;  // "1.12": the twelfth piece of the first cutting; empty: the document itself
   std::string provider, model, model_asked, model_returned, kind;
   std::string outcome;  // empty: open
   std::string error_message, provider_request_id, finish_reason, cost_basis;
@@ -24,6 +25,12 @@ struct LifeAttempt {
   std::optional<Usage> usage;
 };
 
+// A cutting of the document.
+struct Cutting {
+  int level = 1;
+  std::int64_t pieces = 0, done = 0;
+};
+
 struct JobLife {
   JobId id;
   std::string item_key, source, state, error_class, error_message;
@@ -32,7 +39,9 @@ struct JobLife {
   std::optional<std::int64_t> finished_at_ms, run_at_ms;
   std::int64_t crashes = 0;
   bool is_superseded = false;
-  std::vector<LifeAttempt> attempts;  // in order, at most kMostLifeAttempts
+  std::vector<Cutting> cuttings;  // pieces of pieces not counted
+  std::vector<LifeAttempt>
+      attempts;  // its own and those of its pieces, in order, at most kMostLifeAttempts
 };
 
 inline constexpr int kMostLifeAttempts = 10'000;

@@ -185,15 +185,75 @@ void Estimator::add_elsewhere(const Chain& chain, const Expected& tokens) {
   }
 }
 
+bool Estimator::is_too_long(const BatchSpec& spec, const ChatRequest& request, const Model& model) {
+  const std::int64_t system = tokenizers_.count(model, request.system).tokens;
+  const TokenCount user = tokenizers_.count(model, request.user);
+  if (!may_fit(request, {system + user.tokens, user.is_exact}, model)) return true;
+  return spec.kind == TaskKind::translate && user.tokens > room_for_text(spec, model, system, true);
+}
+
+// The first of the chain that takes it as a whole, else the first, in pieces.
+const Model& Estimator::model_for(const BatchSpec& spec, const Route& route,
+                                  const ChatRequest& request) {
+  for (const Link& link : route.chain) {
+    const Model& model = world_.models.at(link.model);
+    if (!is_too_long(spec, request, model)) return model;
+  }
+  return world_.models.at(route.chain.front().model);
+}
+
+// What the pieces of a document take, and the requests that combine them.
+void Estimator::add_pieces(const BatchSpec& spec, const Model& model, const ChatRequest& request,
+                           Expected& tokens) {
+  const std::int64_t system = tokenizers_.count(model, request.system).tokens;
+  const TokenCount user = tokenizers_.count(model, request.user);
+  const std::int64_t room = room_for_text(spec, model, system, user.is_exact);
+  const auto pieces_of = [room](std::int64_t text) { return text / room + 1; };
+  const std::int64_t pieces = pieces_of(user.tokens);
+  ++sum_.long_documents;
+  sum_.pieces += pieces;
+  std::int64_t requests = pieces;
+  std::int64_t input = pieces * (system + kChatTokens) + user.tokens;
+  if (spec.kind == TaskKind::summarise) {
+    std::int64_t text = pieces * tokens.output.expected;
+    for (int level = 0; level < 5 && text > room; ++level) {
+      const std::int64_t again = pieces_of(text);
+      input += again * (system + kChatTokens) + text;
+      requests += again;
+      text = again * tokens.output.expected;
+    }
+    input += system + kChatTokens + text;
+    ++requests;
+    sum_.combining += requests - pieces;
+  }
+  const double grows = static_cast<double>(input) /
+                       static_cast<double>(std::max<std::int64_t>(system + user.tokens, 1));
+  for (std::int64_t* one : {&tokens.input.low, &tokens.input.expected, &tokens.input.high}) {
+    *one = scaled(*one, grows);
+  }
+  // A translation is as long as its text, in however many pieces.
+  if (spec.kind != TaskKind::translate) {
+    tokens.output = {tokens.output.low * requests, tokens.output.expected * requests,
+                     tokens.output.high * requests};
+  } else {
+    tokens.output.expected = user.tokens;
+    tokens.output.low = scaled(user.tokens, 0.6);
+    tokens.output.high = requests * std::min(request.max_output_tokens, 3 * room);
+  }
+  tokens.requests = static_cast<double>(requests);
+}
+
 void Estimator::add(const BatchSpec& spec, const Route& route, const std::string& id,
                     const std::string& text) {
-  const Model& model = world_.models.at(route.chain.front().model);
+  const Model& first = world_.models.at(route.chain.front().model);
+  const Model& model = model_for(spec, route, request_for(spec, first, text));
   const ChatRequest request = request_for(spec, model, text);
   const TokenCount system = tokenizers_.count(model, request.system);
   const TokenCount user = tokenizers_.count(model, request.user);
   const Learnt past = learnt(spec.task, model.key);
-  const Expected tokens =
+  Expected tokens =
       expected(spec, past, {system.tokens + user.tokens, user.is_exact}, request.max_output_tokens);
+  if (is_too_long(spec, request, model)) add_pieces(spec, model, request, tokens);
   ++sum_.documents;
   sum_.is_exact = sum_.is_exact && user.is_exact;
   sum_.input_tokens += tokens.input;
@@ -202,12 +262,13 @@ void Estimator::add(const BatchSpec& spec, const Route& route, const std::string
   add_elsewhere(route.chain, tokens);
   const auto output = static_cast<double>(tokens.output.expected);
   Load& load = loads_[model.key];
-  load.requests += 1;
+  load.requests += tokens.requests;
   load.input_tokens += static_cast<double>(tokens.input.expected);
   load.output_tokens += output;
   if (past.latency_ms <= 0) sum_.is_timed = false;
-  load.busy_ms +=
-      past.latency_ms > 0 ? past.latency_ms : kGuessedStartMs + kGuessedMsPerToken * output;
+  load.busy_ms += past.latency_ms > 0
+                      ? past.latency_ms * tokens.requests
+                      : kGuessedStartMs * tokens.requests + kGuessedMsPerToken * output;
 }
 
 BatchEstimate Estimator::result() const {

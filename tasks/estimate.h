@@ -32,6 +32,8 @@ struct Range {
 
 struct BatchEstimate {
   std::int64_t documents = 0;
+  // Documents that no model of their chain takes as a whole; their pieces, and what combines those.
+  std::int64_t long_documents = 0, pieces = 0, combining = 0;
   Range input_tokens;
   Range output_tokens;
   Range cost_pusd;
@@ -75,7 +77,12 @@ class Estimator {
   };
   struct Expected {
     Range input, output;
+    double requests = 1;
   };
+  const Model& model_for(const BatchSpec& spec, const Route& route, const ChatRequest& request);
+  bool is_too_long(const BatchSpec& spec, const ChatRequest& request, const Model& model);
+  void add_pieces(const BatchSpec& spec, const Model& model, const ChatRequest& request,
+                  Expected& tokens);
   Learnt learnt(const std::string& task, const std::string& model) const;
   Expected expected(const BatchSpec& spec, const Learnt& past, const TokenCount& input,
                     std::int64_t limit) const;

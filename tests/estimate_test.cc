@@ -144,6 +144,28 @@ TEST_CASE_METHOD(EstimateTest, "an unpriced first model is said, not counted as 
   CHECK(lines[1].find("unknown") != std::string::npos);
 }
 
+TEST_CASE_METHOD(EstimateTest, "a document that fits no model is estimated by its pieces",
+                 "[estimate]") {
+  models_["first"].context_tokens = 3000;
+  models_["second"].context_tokens = 3000;
+  const std::string book(100'000, 'a');  // some 30,000 tokens
+  const BatchEstimate estimate = of({book, "short"});
+  CHECK(estimate.long_documents == 1);
+  CHECK(estimate.pieces > 15);
+  CHECK(estimate.pieces < 30);
+  CHECK(estimate.combining > 1);
+  CHECK(estimate.input_tokens.expected > 30'000);
+  CHECK(estimate.output_tokens.high > 15 * 1000);
+  CHECK(estimate_lines(estimate, std::nullopt)[0].find("too long for one request: 1, as some") ==
+        0);
+  // One that a later model takes as a whole is that model's.
+  models_["second"].context_tokens = 1'000'000;
+  const BatchEstimate whole = of({book});
+  CHECK(whole.long_documents == 0);
+  CHECK(whole.cost_pusd.expected ==
+        whole.input_tokens.expected * 4'000'000 + whole.output_tokens.expected * 4'000'000);
+}
+
 TEST_CASE("an estimate's lines are those of the screen", "[estimate]") {
   BatchEstimate estimate;
   estimate.documents = 12'480;
