@@ -238,6 +238,12 @@ bool JobQueue::cut(const Job& job, std::span<const NewPiece> pieces) {
   return jobs_.pieces().cut(job.id, pieces, clock_.now_ms());
 }
 
+void JobQueue::fail_whole(JobId piece, BatchId batch, const std::string& error_class,
+                          const std::string& why) {
+  jobs_.pieces().end_above(piece, "failed", error_class, why, clock_.now_ms());
+  touched_.insert(batch);
+}
+
 void JobQueue::finish_whole(JobId job, BatchId batch, AttemptId attempt,
                             const std::string& output) {
   jobs_.pieces().finish(job, attempt, output, clock_.now_ms());

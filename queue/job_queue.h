@@ -57,6 +57,9 @@ class JobQueue {
   bool cut(const Job& job, std::span<const NewPiece> pieces);
   // A job that was blocked is done with what its pieces gave, `attempt` the last of theirs.
   void finish_whole(JobId job, BatchId batch, AttemptId attempt, const std::string& output);
+  // ... or fails: what they gave, this piece the last of them, is no result.
+  void fail_whole(JobId piece, BatchId batch, const std::string& error_class,
+                  const std::string& why);
   // The batches that ended since the last call, marked finished.
   std::vector<BatchId> finish_ended();
   // A late or a person's word on an attempt whose outcome was unknown. False: it is known.

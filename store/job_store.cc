@@ -14,7 +14,7 @@
 #define JOB_COLUMNS                                                                         \
   "id, batch_id, input_id, text_bytes, priority, route, position, tries, unsure, crashes, " \
   "requests, requests_before, created_at, raised_output_tokens, parent_id, piece, level, "  \
-  "piece_level"
+  "piece_level, coalesce(error_class, ''), coalesce(error_message, '')"
 
 namespace docmill {
 namespace {
@@ -62,6 +62,8 @@ Job read_job(Cursor& row) {
   job.piece = row.is_null(15) ? 0 : row.small(15);
   job.level = row.small(16);
   job.piece_level = row.small(17);
+  job.error_class = row.text(18);
+  job.error_message = row.text(19);
   return job;
 }
 
@@ -378,7 +380,7 @@ bool JobStore::leave_running(JobId job, AttemptId attempt, const JobChange& c) {
 std::vector<std::pair<Job, AttemptId>> JobStore::running() {
   std::vector<std::pair<Job, AttemptId>> jobs;
   for (Cursor row = running_.run(); row.next();) {
-    jobs.emplace_back(read_job(row), AttemptId{row.integer(18)});
+    jobs.emplace_back(read_job(row), AttemptId{row.integer(20)});
   }
   return jobs;
 }

@@ -75,6 +75,7 @@ struct Job {
   int piece = 0;                                     // of a piece: its number
   int level = 0;        // how often it was cut; above 0 its text is what its pieces gave
   int piece_level = 0;  // of a piece: which cutting of its parent it is of
+  std::string error_class, error_message;  // of its last attempt, if that failed
 };
 
 // How a job leaves `running`.

@@ -8,6 +8,7 @@
 #include "base/errors.h"
 #include "base/text.h"
 #include "llm/json_text.h"
+#include "tasks/schema.h"
 
 namespace docmill {
 namespace {
@@ -23,6 +24,9 @@ constexpr std::int64_t kTranslationGrows = 2;
 constexpr std::int64_t kChatRoomTokens = 16;
 // Smaller pieces lose what they are about.
 constexpr std::int64_t kLeastRoom = 64;
+
+constexpr const char* kRepairPrompt =
+    "\n\nThe last answer to this was refused: {}. Answer anew, and mend that.";
 
 constexpr const char* kCombinePrompt =
     "\n\nThe text that the user sends is made of the summaries of consecutive parts of one "
@@ -56,6 +60,11 @@ std::string checked_schema(const std::string& text) {
   const auto schema = parse_json(text);
   if (!schema) throw UsageError("--schema: the file is not JSON (or nests deeper than 64)");
   if (!schema->is_object()) throw UsageError("--schema: a JSON Schema is an object");
+  try {
+    const JsonSchema compiled(text);
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("--schema: {}", error.what()));
+  }
   return to_text(*schema);
 }
 
@@ -180,10 +189,12 @@ std::string schema_of_fields(const std::string& fields) {
 }
 
 ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string text,
-                        std::optional<std::int64_t> raised_output_tokens, Step step) {
+                        std::optional<std::int64_t> raised_output_tokens, Step step,
+                        const std::string& complaint) {
   ChatRequest request;
   request.system = spec.system;
   if (step == Step::combine) request.system += kCombinePrompt;
+  if (!complaint.empty()) request.system += fmt::format(kRepairPrompt, complaint);
   request.max_output_tokens = raised_output_tokens
                                   ? std::min(*raised_output_tokens, model.max_output_tokens)
                                   : output_limit(spec, model, text);
@@ -240,10 +251,13 @@ std::string to_combine(const std::vector<Piece>& pieces) {
   return text;
 }
 
-CheckedAnswer check_answer(const BatchSpec& spec, const std::string& text) {
+CheckedAnswer check_answer(const BatchSpec& spec, const std::string& text,
+                           const JsonSchema* schema) {
   if (spec.kind != TaskKind::extract) return {text, ""};
   const auto value = parse_json(without_fence(text));
   if (!value) return {std::nullopt, "the answer is not JSON"};
+  const std::string problem = schema == nullptr ? "" : schema->problem(*value);
+  if (!problem.empty()) return {std::nullopt, "the answer does not match the schema: " + problem};
   return {to_text(*value), ""};
 }
 

@@ -13,6 +13,8 @@
 
 namespace docmill {
 
+class JsonSchema;
+
 // The prompts and schema of a task, from what the user gave.
 struct TaskParameters {
   std::string to;            // translate
@@ -32,9 +34,10 @@ std::string schema_of_fields(const std::string& fields);
 enum class Step { whole, combine };
 
 // The request for a document. `raised_output_tokens`: a limit in place of the task's own.
+// `complaint`: what was wrong with the last answer, for the model to mend.
 ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string text,
                         std::optional<std::int64_t> raised_output_tokens = std::nullopt,
-                        Step step = Step::whole);
+                        Step step = Step::whole, const std::string& complaint = {});
 
 // The limit to ask for once, when the answer to this request was cut off by its own. Nothing when
 // the model allows no more.
@@ -61,6 +64,9 @@ struct CheckedAnswer {
 
 // Whether a model's whole answer is what the task asked for, and in which form it is kept: text, or
 // the JSON value's text for extract.
-CheckedAnswer check_answer(const BatchSpec& spec, const std::string& text);
+// `schema` is the spec's, compiled; null: it is not looked at, as of a piece, whose answer need not
+// have everything.
+CheckedAnswer check_answer(const BatchSpec& spec, const std::string& text,
+                           const JsonSchema* schema);
 
 }  // namespace docmill

@@ -139,13 +139,13 @@ TEST_CASE("only JSON is a result of an extraction") {
   TaskParameters fields;
   fields.schema_text = schema_of_fields("name, total number");
   const BatchSpec spec = make_spec("extract", fields);
-  CHECK(check_answer(spec, " {\"name\": \"x\", \"total\": 1.50}\n").result ==
+  CHECK(check_answer(spec, " {\"name\": \"x\", \"total\": 1.50}\n", nullptr).result ==
         "{\"name\":\"x\",\"total\":1.5}");
-  CHECK(check_answer(spec, "```json\n{\"name\": null, \"total\": 2}\n```").result ==
+  CHECK(check_answer(spec, "```json\n{\"name\": null, \"total\": 2}\n```", nullptr).result ==
         "{\"name\":null,\"total\":2}");
-  CHECK_FALSE(check_answer(spec, "Here it is: {\"name\": 1}").result);
-  CHECK_FALSE(check_answer(spec, "{\"name\": ").result);
-  CHECK_FALSE(check_answer(spec, std::string(100'000, '[')).result);
+  CHECK_FALSE(check_answer(spec, "Here it is: {\"name\": 1}", nullptr).result);
+  CHECK_FALSE(check_answer(spec, "{\"name\": ", nullptr).result);
+  CHECK_FALSE(check_answer(spec, std::string(100'000, '['), nullptr).result);
 }
 
 TEST_CASE("fields make a schema, and a wrong type is named") {

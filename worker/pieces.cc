@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/errors.h"
 #include "base/log.h"
 #include "tasks/cutting.h"
+#include "tasks/schema.h"
 
 namespace docmill {
 namespace {
@@ -22,12 +24,15 @@ Pieces::Pieces(JobQueue& queue, const Models& models, std::vector<std::filesyste
   for (const auto& [key, model] : models_) tokenizers_.count(model, "");
 }
 
+Pieces::~Pieces() = default;
+
 ChatRequest Pieces::request(const Job& job, const BatchSpec& spec, const Model& model) {
   const bool is_combining = job.level > 0 || job.piece_level > 1;
   std::string text = job.level == 0 ? queue_.jobs().input(job.input_id)
                                     : to_combine(queue_.jobs().pieces().pieces(job.id));
+  const std::string complaint = job.error_class == "invalid_output" ? job.error_message : "";
   return request_for(spec, model, std::move(text), job.raised_output_tokens,
-                     is_combining ? Step::combine : Step::whole);
+                     is_combining ? Step::combine : Step::whole, complaint);
 }
 
 TokenCount Pieces::count(const ChatRequest& request, const Model& model) {
@@ -74,6 +79,23 @@ bool Pieces::cut(const Job& job, const BatchSpec& spec, const ChatRequest& reque
   return true;
 }
 
+const JsonSchema* Pieces::schema_of(const BatchSpec& spec) {
+  if (spec.json_schema.empty()) return nullptr;
+  const auto [place, is_new] = schemas_.try_emplace(spec.json_schema);
+  if (is_new) {
+    try {
+      place->second = std::make_unique<JsonSchema>(spec.json_schema);
+    } catch (const UsageError& error) {  // an older version let it through
+      log_warning("task={} answers are not checked: {}", spec.task, error.what());
+    }
+  }
+  return place->second.get();
+}
+
+CheckedAnswer Pieces::check(const Job& job, const BatchSpec& spec, const std::string& answer) {
+  return check_answer(spec, answer, job.parent ? nullptr : schema_of(spec));
+}
+
 bool Pieces::gather(const Job& done, const BatchSpec& spec) {
   PieceStore& store = queue_.jobs().pieces();
   bool has_changed = false;
@@ -86,6 +108,11 @@ bool Pieces::gather(const Job& done, const BatchSpec& spec) {
     const std::optional<std::string> output = joined(spec, pieces);
     if (!output) {
       store.make_ready(*whole);
+      break;
+    }
+    const CheckedAnswer checked = check_answer(spec, *output, schema_of(spec));
+    if (!checked.result) {
+      queue_.fail_whole(pieces.back().id, done.batch, "invalid_output", checked.problem);
       break;
     }
     queue_.finish_whole(*whole, done.batch, pieces.back().attempt, *output);

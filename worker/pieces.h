@@ -8,6 +8,9 @@
 //        └──────── cut again, a level up ◀────────  they are too long for that, cut again
 
 #include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "llm/tokenizers.h"
@@ -23,6 +26,8 @@ class Pieces {
   // file is none.
   Pieces(JobQueue& queue, const Models& models, std::vector<std::filesystem::path> tokenizers);
 
+  ~Pieces();
+
   // The request for the job on this model: for its text, or for what its pieces were made into.
   ChatRequest request(const Job& job, const BatchSpec& spec, const Model& model);
   TokenCount count(const ChatRequest& request, const Model& model);
@@ -31,6 +36,9 @@ class Pieces {
   // A model of the route after `position` can take it.
   bool fits_further_on(const BatchSpec& spec, const Route& route, int position,
                        const ChatRequest& request);
+
+  // Whether the answer is what the task asks for. Of a piece it need not have everything.
+  CheckedAnswer check(const Job& job, const BatchSpec& spec, const std::string& answer);
 
   bool may_cut(const Job& job, const ChatRequest& request) const;
   // False: there is nowhere to cut, and nothing is changed. `in_half`: the request fits the model,
@@ -41,9 +49,13 @@ class Pieces {
   bool gather(const Job& piece, const BatchSpec& spec);
 
  private:
+  // Null: it has none.
+  const JsonSchema* schema_of(const BatchSpec& spec);
+
   JobQueue& queue_;
   const Models& models_;
   Tokenizers tokenizers_;
+  std::map<std::string, std::unique_ptr<JsonSchema>> schemas_;  // by their text
 };
 
 }  // namespace docmill

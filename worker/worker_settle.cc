@@ -66,7 +66,7 @@ DecodedReply Worker::decode(const Flight& flight, const HttpReply& reply,
              decoded.outcome.error_message);
   }
   if (decoded.outcome.ending == Ending::answered) {
-    CheckedAnswer checked = check_answer(*flight.spec, decoded.text);
+    CheckedAnswer checked = pieces_.check(flight.claim.job, *flight.spec, decoded.text);
     if (checked.result) {
       answer = Answer{std::move(*checked.result), decoded.finish_reason};
     } else {
