@@ -32,7 +32,7 @@ constexpr struct {
     {"explain", add_explain},   {"pause", add_pause},   {"resume", add_resume},
     {"cancel", add_cancel},     {"settle", add_settle}, {"check", add_check},
     {"backup", add_backup},     {"prune", add_prune},   {"simulate", add_simulate},
-    {"selftest", add_selftest}, {"prices", add_prices},
+    {"selftest", add_selftest}, {"prices", add_prices}, {"tasks", add_tasks},
 };
 
 std::string version() {

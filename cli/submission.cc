@@ -337,7 +337,10 @@ Submission queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const 
 }  // namespace
 
 void declare_submit_flags(CLI::App& command, SubmitFlags& flags) {
-  command.add_option("TASK", flags.task, "summarise, translate or extract")->required();
+  command
+      .add_option("TASK", flags.task,
+                  "summarise, translate, extract, or one of the config's (docmill tasks)")
+      ->required();
   command.add_option("INPUT", flags.inputs, "files, folders (recursive), or - for stdin")
       ->required();
   command.add_option("--batch", flags.batch, "the batch's name (default: TASK-INPUTNAME)");

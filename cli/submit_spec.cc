@@ -113,7 +113,9 @@ BatchSpec spec_of(const SubmitFlags& flags, const Config& config) {
   } else if (!flags.fields.empty()) {
     parameters.schema_text = schema_of_fields(flags.fields);
   }
-  BatchSpec spec = make_spec(flags.task, parameters);
+  const auto named = config.tasks.find(flags.task == "summarize" ? "summarise" : flags.task);
+  const bool is_own = named != config.tasks.end() && named->second.own;
+  BatchSpec spec = make_spec(flags.task, parameters, is_own ? &*named->second.own : nullptr);
   const auto task = config.tasks.find(spec.task);
   if (task != config.tasks.end() && task->second.max_output_tokens) {
     spec.max_output_tokens = *task->second.max_output_tokens;

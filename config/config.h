@@ -14,15 +14,17 @@
 #include "base/money.h"
 #include "llm/model.h"
 #include "tasks/routing.h"
+#include "tasks/task.h"
 #include "worker/options.h"
 
 namespace docmill {
 
-// What [tasks.NAME] may change of a task; custom tasks come with their own prompts later.
+// What [tasks.NAME] says of a task: of a built-in one, or of one of the user's own.
 struct TaskSettings {
   std::optional<Chain> chain;
   RoutePolicy routing;  // rules, and order = "cheapest"
   std::optional<std::int64_t> max_output_tokens;
+  std::optional<OwnTask> own;  // it has prompts of its own
 };
 
 struct Config {

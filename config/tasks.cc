@@ -4,9 +4,15 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <sstream>
 
+#include "base/errors.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "config/parts.h"
+#include "tasks/schema.h"
+#include "tasks/task.h"
 
 namespace docmill {
 namespace {
@@ -68,17 +74,52 @@ std::vector<Rule> read_rules(TomlTable& task, const std::map<std::string, Chain>
   return rules;
 }
 
-// Keys of the user's own tasks, which this version checks and does not run.
-void read_own_prompts(TomlTable& task) {
-  task.no_effect("system", task.prose("system"));
-  task.no_effect("prompt", task.prose("prompt"));
-  task.no_effect("kind", task.text("kind"));
+std::string schema_text_of(TomlTable& task) {
   const toml::node* schema = task.node("schema");
-  if (schema == nullptr) return;
-  if (!schema->is_string() && !schema->is_table()) {
+  if (schema == nullptr) return {};
+  if (const auto* table = schema->as_table()) {
+    std::ostringstream text;
+    text << toml::json_formatter{*table};
+    return text.str();
+  }
+  if (!schema->is_string()) {
     task.fail("schema", "\"schema\" must be the path of a JSON Schema, or the schema as a table");
   }
-  task.no_effect("schema", std::optional(true));
+  const std::filesystem::path path = task.file().resolved(schema->as_string()->get());
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    task.fail("schema", fmt::format("\"schema\": there is no file {}", path.string()));
+  }
+  return read_file(path, 1 << 20).value_or("");
+}
+
+// Prompts of the user's own. `kind` is by default that of the built-in task of this name.
+std::optional<OwnTask> read_own_task(const std::string& name, TomlTable& task) {
+  OwnTask own;
+  const std::string usual = name == "translate" || name == "extract" ? name : "summarise";
+  const std::string kind =
+      task.one_of("kind", {"summarise", "translate", "extract"}).value_or(usual);
+  own.kind = kind == "translate" ? TaskKind::translate
+             : kind == "extract" ? TaskKind::extract
+                                 : TaskKind::summarise;
+  own.system = task.prose("system").value_or("");
+  own.prompt = task.prose("prompt").value_or("");
+  own.schema_text = schema_text_of(task);
+  if (const std::string problem = own_task_problem(own); !problem.empty()) {
+    task.fail(problem.starts_with("system") ? "system" : "prompt",
+              "\"" + problem.substr(0, 6) + "\"" + problem.substr(6));
+  }
+  if (!own.schema_text.empty()) {
+    try {
+      const JsonSchema compiled(own.schema_text);
+    } catch (const UsageError& error) {
+      task.fail("schema", fmt::format("\"schema\": {}", error.what()));
+    }
+  }
+  if (own.system.empty() && own.prompt.empty() && own.schema_text.empty() && kind == usual) {
+    return std::nullopt;
+  }
+  return own;
 }
 
 TaskSettings read_task(const std::string& name, TomlTable& table, const Config& config) {
@@ -88,7 +129,7 @@ TaskSettings read_task(const std::string& name, TomlTable& table, const Config& 
   settings.max_output_tokens = table.whole("max_output_tokens", 1, 100'000'000);
   settings.routing.rules = read_rules(table, config.routes);
   settings.routing.cheapest_first = table.one_of("order", {"listed", "cheapest"}) == "cheapest";
-  read_own_prompts(table);
+  settings.own = read_own_task(name, table);
   table.reject_unknown_keys();
   const std::vector<std::string>& built_in = built_in_tasks();
   const bool known = std::find(built_in.begin(), built_in.end(), name) != built_in.end();

@@ -78,6 +78,7 @@ std::string to_json_text(const BatchSpec& spec) {
   value["kind"] = name_of(spec.kind);
   value["parameters"] = spec.parameters;
   value["system"] = spec.system;
+  if (!spec.prompt.empty()) value["prompt"] = spec.prompt;
   value["json_schema"] = spec.json_schema;
   value["max_output_tokens"] = spec.max_output_tokens;
   value["brake"] = spec.brake;
@@ -99,6 +100,7 @@ BatchSpec parse_batch_spec(const std::string& text) {
     spec.kind = kind_named(value.at("kind").get<std::string>());
     spec.parameters = value.at("parameters").get<std::map<std::string, std::string>>();
     spec.system = value.at("system").get<std::string>();
+    spec.prompt = value.value("prompt", std::string());
     spec.json_schema = value.at("json_schema").get<std::string>();
     spec.max_output_tokens = value.at("max_output_tokens").get<std::int64_t>();
     spec.brake = value.at("brake").get<std::string>();
@@ -130,7 +132,7 @@ std::string difference(const BatchSpec& was, const BatchSpec& wanted) {
     }
   }
   if (was.json_schema != wanted.json_schema) return "its schema is another";
-  if (was.system != wanted.system) return "its prompt is another";
+  if (was.system != wanted.system || was.prompt != wanted.prompt) return "its prompt is another";
   if (was.max_output_tokens != wanted.max_output_tokens) {
     return fmt::format("its max_output_tokens is {}, not {}", was.max_output_tokens,
                        wanted.max_output_tokens);

@@ -27,9 +27,10 @@ struct BatchSpec {
   TaskKind kind = TaskKind::summarise;
   std::map<std::string, std::string> parameters;  // as given: "to", "from", "instructions"
   std::string system;                             // the rendered prompt
-  std::string json_schema;                        // extract only
-  std::int64_t max_output_tokens = 0;             // 0: by the task and the document
-  std::vector<Route> routes;                      // a job's route is an index into this
+  std::string prompt;                  // a template of the user's message; empty: the text
+  std::string json_schema;             // extract only
+  std::int64_t max_output_tokens = 0;  // 0: by the task and the document
+  std::vector<Route> routes;           // a job's route is an index into this
   std::string brake = "50%";
   std::vector<std::string> regions;  // where documents may go; empty: anywhere
   bool operator==(const BatchSpec&) const = default;

@@ -8,6 +8,7 @@
 #include "base/errors.h"
 #include "base/text.h"
 #include "llm/json_text.h"
+#include "tasks/prompt_template.h"
 #include "tasks/schema.h"
 
 namespace docmill {
@@ -107,6 +108,37 @@ std::string merged_extraction(const std::vector<Piece>& pieces) {
   return to_text(whole);
 }
 
+std::optional<TaskKind> built_in_kind(const std::string& task) {
+  if (task == "summarise") return TaskKind::summarise;
+  if (task == "translate") return TaskKind::translate;
+  if (task == "extract") return TaskKind::extract;
+  return std::nullopt;
+}
+
+// What the templates of a task may name, the text aside.
+std::map<std::string, std::string> values_of(const BatchSpec& spec) {
+  std::map<std::string, std::string> values = spec.parameters;
+  values["schema"] = spec.json_schema;
+  return values;
+}
+
+std::string built_in_system(const BatchSpec& spec, const TaskParameters& given) {
+  std::string system = kSummarise;
+  if (spec.kind == TaskKind::translate) {
+    const std::string from = given.from.empty() ? "" : " from " + given.from;
+    system = fmt::format(fmt::runtime(kTranslate), from, given.to);
+  } else if (spec.kind == TaskKind::extract) {
+    system = fmt::format(fmt::runtime(kExtract), spec.json_schema);
+  }
+  return with_instructions(std::move(system), given.instructions);
+}
+
+std::string with_prompt(const BatchSpec& spec, std::string text) {
+  std::map<std::string, std::string> values = values_of(spec);
+  values["text"] = std::move(text);
+  return filled_in(spec.prompt, values);
+}
+
 std::int64_t output_limit(const BatchSpec& spec, const Model& model, std::string_view text) {
   if (spec.max_output_tokens > 0) return std::min(spec.max_output_tokens, model.max_output_tokens);
   if (spec.kind == TaskKind::summarise) return std::min(kSummaryTokens, model.max_output_tokens);
@@ -118,43 +150,57 @@ std::int64_t output_limit(const BatchSpec& spec, const Model& model, std::string
 
 }  // namespace
 
-BatchSpec make_spec(const std::string& task, const TaskParameters& given) {
+BatchSpec make_spec(const std::string& task, const TaskParameters& given, const OwnTask* own) {
   BatchSpec spec;
   spec.task = task == "summarize" ? "summarise" : task;
-  if (!given.instructions.empty()) spec.parameters["instructions"] = given.instructions;
-  if (spec.task != "translate" && (!given.to.empty() || !given.from.empty())) {
-    throw UsageError("--to and --from belong to translate, not to " + task);
-  }
-  if (spec.task != "extract" && !given.schema_text.empty()) {
-    throw UsageError("--schema and --fields belong to extract, not to " + task);
-  }
-  if (spec.task == "summarise") {
-    spec.kind = TaskKind::summarise;
-    spec.system = with_instructions(kSummarise, given.instructions);
-  } else if (spec.task == "translate") {
-    if (given.to.empty()) throw UsageError("translate needs --to LANG, for example --to German");
-    spec.kind = TaskKind::translate;
-    spec.parameters["to"] = given.to;
-    if (!given.from.empty()) spec.parameters["from"] = given.from;
-    const std::string from = given.from.empty() ? "" : " from " + given.from;
-    spec.system = with_instructions(fmt::format(fmt::runtime(kTranslate), from, given.to),
-                                    given.instructions);
-  } else if (spec.task == "extract") {
-    if (given.schema_text.empty()) {
-      throw UsageError("extract needs --schema FILE or --fields \"name, date, total number\"");
-    }
-    spec.kind = TaskKind::extract;
-    spec.json_schema = checked_schema(given.schema_text);
-    spec.system = with_instructions(fmt::format(fmt::runtime(kExtract), spec.json_schema),
-                                    given.instructions);
-  } else {
+  const auto built_in = built_in_kind(spec.task);
+  if (!own && !built_in) {
     const std::string tasks[] = {"summarise", "translate", "extract"};
     const auto near = nearest(task, tasks);
-    throw UsageError(fmt::format("unknown task \"{}\"; {}", task,
-                                 near ? fmt::format("did you mean \"{}\"?", *near)
-                                      : "the tasks are summarise, translate and extract"));
+    throw UsageError(
+        fmt::format("unknown task \"{}\"; {}", task,
+                    near ? fmt::format("did you mean \"{}\"?", *near)
+                         : "docmill tasks lists them; [tasks.NAME] in the config adds one"));
   }
+  spec.kind = own ? own->kind : *built_in;
+  if (!given.instructions.empty()) spec.parameters["instructions"] = given.instructions;
+  if (spec.kind != TaskKind::translate && (!given.to.empty() || !given.from.empty())) {
+    throw UsageError("--to and --from belong to translate, not to " + task);
+  }
+  if (spec.kind != TaskKind::extract && !given.schema_text.empty()) {
+    throw UsageError("--schema and --fields belong to extract, not to " + task);
+  }
+  if (spec.kind == TaskKind::translate) {
+    if (given.to.empty()) throw UsageError(task + " needs --to LANG, for example --to German");
+    spec.parameters["to"] = given.to;
+    if (!given.from.empty()) spec.parameters["from"] = given.from;
+  }
+  if (spec.kind == TaskKind::extract) {
+    const std::string schema =
+        given.schema_text.empty() && own ? own->schema_text : given.schema_text;
+    if (schema.empty()) {
+      throw UsageError(task + " needs --schema FILE or --fields \"name, date, total number\"");
+    }
+    spec.json_schema = checked_schema(schema);
+  }
+  spec.system = own && !own->system.empty() ? filled_in(own->system, values_of(spec))
+                                            : built_in_system(spec, given);
+  if (own) spec.prompt = own->prompt;
   return spec;
+}
+
+std::string own_task_problem(const OwnTask& own) {
+  std::vector<std::string> names = {"to", "from", "instructions", "schema"};
+  std::string problem = template_problem(own.system, names);
+  if (!problem.empty()) return "system: " + problem;
+  names.insert(names.begin(), "text");
+  problem = template_problem(own.prompt, names);
+  if (!problem.empty()) return "prompt: " + problem;
+  const std::string probe = filled_in(own.prompt, {{"text", "\x01"}});
+  if (!own.prompt.empty() && probe.find('\x01') == std::string::npos) {
+    return "prompt: it does not send the document: put {{text}} where that belongs";
+  }
+  return {};
 }
 
 std::string schema_of_fields(const std::string& fields) {
@@ -199,7 +245,8 @@ ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string t
                                   ? std::min(*raised_output_tokens, model.max_output_tokens)
                                   : output_limit(spec, model, text);
   request.json_schema = spec.json_schema;
-  request.user = std::move(text);
+  request.user = spec.prompt.empty() || step == Step::combine ? std::move(text)
+                                                              : with_prompt(spec, std::move(text));
   return request;
 }
 

@@ -23,9 +23,23 @@ struct TaskParameters {
   std::string schema_text;   // extract: the text of a JSON Schema
 };
 
-// Fills everything of a spec but its routes. `task` is the name as given ("summarize" is known,
-// too). Throws UsageError that names what is missing or wrong.
-BatchSpec make_spec(const std::string& task, const TaskParameters& parameters);
+// A task of the config, or what the config makes of a built-in one. Templates (prompt_template.h)
+// of
+// {{to}}, {{from}}, {{instructions}} and {{schema}}; the prompt's also of {{text}}.
+struct OwnTask {
+  TaskKind kind = TaskKind::summarise;  // how long documents are put together, and answers checked
+  std::string system;                   // empty: the built-in one of its kind
+  std::string prompt;                   // empty: the text alone
+  std::string schema_text;              // extract: unless --schema or --fields give another
+};
+
+// Fills everything of a spec but its routes. `own` null: a built-in task as it is. `task` is the
+// name as given ("summarize" is known, too). Throws UsageError that names what is missing or wrong.
+BatchSpec make_spec(const std::string& task, const TaskParameters& parameters,
+                    const OwnTask* own = nullptr);
+
+// What is wrong with the templates, "system: line 1, column 4: ..."; empty: nothing.
+std::string own_task_problem(const OwnTask& own);
 
 // The JSON Schema of `--fields "name, date, total number"`. Throws UsageError.
 std::string schema_of_fields(const std::string& fields);

@@ -155,3 +155,32 @@ TEST_CASE("fields make a schema, and a wrong type is named") {
   CHECK_THROWS_AS(schema_of_fields("total float"), UsageError);
   CHECK_THROWS_AS(schema_of_fields("a,,b"), UsageError);
 }
+
+TEST_CASE("a task of the user's own fills in its templates, and documents are not templates") {
+  OwnTask own;
+  own.kind = TaskKind::translate;
+  own.system = "Translate to {{to}}{{#}}";
+  CHECK(own_task_problem(own).find("system: line 1, column 20") == 0);
+  own.system = "Translate <b> to {{ to }}. {{{instructions}}}";
+  own.prompt = "First\n  {{txt}}";
+  CHECK(own_task_problem(own).find("prompt: line 2, column 3: there is no {{txt}}") == 0);
+  own.prompt = "No document, for want of context";
+  CHECK(own_task_problem(own).find("{{text}}") != std::string::npos);
+  own.prompt = "{{text";
+  CHECK(own_task_problem(own).find("does not end") != std::string::npos);
+  own.prompt = "Here it is:\n{{text}}\nThat was it.";
+  CHECK(own_task_problem(own).empty());
+
+  TaskParameters parameters;
+  parameters.to = "German & French";
+  parameters.instructions = "Be \"brief\".";
+  BatchSpec spec = make_spec("letters", parameters, &own);
+  CHECK(spec.task == "letters");
+  CHECK(spec.system == "Translate <b> to German & French. Be \"brief\".");
+  Model model;
+  const ChatRequest request = request_for(spec, model, "a {{to}} & {{{text}}} <x>");
+  CHECK(request.user == "Here it is:\na {{to}} & {{{text}}} <x>\nThat was it.");
+  CHECK(parse_batch_spec(to_json_text(spec)) == spec);
+  CHECK_THROWS_AS(make_spec("letters", TaskParameters(), &own), UsageError);  // needs --to
+  CHECK_THROWS_AS(make_spec("letters", parameters), UsageError);
+}

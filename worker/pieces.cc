@@ -26,12 +26,15 @@ Pieces::Pieces(JobQueue& queue, const Models& models, std::vector<std::filesyste
 
 Pieces::~Pieces() = default;
 
+std::string Pieces::text_of(const Job& job) {
+  if (job.level == 0) return queue_.jobs().input(job.input_id);
+  return to_combine(queue_.jobs().pieces().pieces(job.id));
+}
+
 ChatRequest Pieces::request(const Job& job, const BatchSpec& spec, const Model& model) {
   const bool is_combining = job.level > 0 || job.piece_level > 1;
-  std::string text = job.level == 0 ? queue_.jobs().input(job.input_id)
-                                    : to_combine(queue_.jobs().pieces().pieces(job.id));
   const std::string complaint = job.error_class == "invalid_output" ? job.error_message : "";
-  return request_for(spec, model, std::move(text), job.raised_output_tokens,
+  return request_for(spec, model, text_of(job), job.raised_output_tokens,
                      is_combining ? Step::combine : Step::whole, complaint);
 }
 
@@ -66,13 +69,14 @@ bool Pieces::may_cut(const Job& job, const ChatRequest& request) const {
 bool Pieces::cut(const Job& job, const BatchSpec& spec, const ChatRequest& request,
                  const Model& model, bool in_half) {
   if (!may_cut(job, request)) return false;
-  const std::int64_t system = tokenizers_.count(model, request.system).tokens;
-  const TokenCount user = tokenizers_.count(model, request.user);
-  std::int64_t most = room_for_text(spec, model, system, user.is_exact);
-  if (in_half) most = std::min(most, user.tokens / 2 + 1);
-  const std::vector<NewPiece> pieces = cut_text(request.user, most, [&](std::string_view part) {
-    return tokenizers_.count(model, part).tokens;
-  });
+  const std::string text = text_of(job);
+  const TokenCount own = tokenizers_.count(model, text);
+  // Beside the text: the system's prompt, and what a prompt of the task's own puts around it.
+  const std::int64_t beside = std::max<std::int64_t>(count(request, model).tokens - own.tokens, 0);
+  std::int64_t most = room_for_text(spec, model, beside, own.is_exact);
+  if (in_half) most = std::min(most, own.tokens / 2 + 1);
+  const std::vector<NewPiece> pieces = cut_text(
+      text, most, [&](std::string_view part) { return tokenizers_.count(model, part).tokens; });
   if (pieces.size() < 2 || pieces.size() > kMostPieces) return false;
   if (!queue_.cut(job, pieces)) return false;
   log_info("job={} cut into {} pieces for {}", job.id.value, pieces.size(), model.key);

@@ -49,6 +49,8 @@ class Pieces {
   bool gather(const Job& piece, const BatchSpec& spec);
 
  private:
+  // The document's, or what its pieces were made into.
+  std::string text_of(const Job& job);
   // Null: it has none.
   const JsonSchema* schema_of(const BatchSpec& spec);
 
