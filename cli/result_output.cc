@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/output.h"
 #include "report/results.h"
+#include "report/results_csv.h"
 #include "tasks/batch_spec.h"
 
 namespace docmill {
@@ -20,8 +21,12 @@ bool has_ended(const ResultRow& row) {
 }
 
 std::int64_t put_lines(StoreReader& reader, const Batch& batch, const ResultFlags& flags,
-                       bool is_json) {
+                       const BatchSpec& spec) {
   FileOutput out(flags.file);
+  const bool is_json = spec.kind == TaskKind::extract;
+  const ResultsCsv csv(spec.json_schema);
+  const bool is_csv = flags.format == "csv";
+  if (is_csv) out.put(csv.header());
   std::int64_t unfinished = 0;
   bool is_found = false;
   reader.each_result(batch.id, flags.id, [&](const ResultRow& row) {
@@ -31,7 +36,7 @@ std::int64_t put_lines(StoreReader& reader, const Batch& batch, const ResultFlag
       if (flags.id.empty()) return;
     }
     if (flags.only_failed && row.state != "failed" && row.state != "held") return;
-    out.put(result_line(row, is_json));
+    out.put(is_csv ? csv.row(row) : result_line(row, is_json));
   });
   if (!flags.id.empty() && !is_found) {
     throw UsageError(
@@ -73,10 +78,11 @@ void note_export(const Global& global, const OpenedReader& opened, BatchId batch
 
 std::int64_t put_results(const Global& global, OpenedReader& opened, const Batch& batch,
                          const ResultFlags& flags) {
-  const bool is_json = parse_batch_spec(batch.spec).kind == TaskKind::extract;
+  const BatchSpec spec = parse_batch_spec(batch.spec);
+  const bool is_json = spec.kind == TaskKind::extract;
   const std::int64_t unfinished = flags.folder
                                       ? put_files(global, opened.reader, batch, flags, is_json)
-                                      : put_lines(opened.reader, batch, flags, is_json);
+                                      : put_lines(opened.reader, batch, flags, spec);
   if (batch.pruned_at_ms) {
     say(global, fmt::format("the results of {} were pruned on {}", batch.name,
                             iso_day(*batch.pruned_at_ms)));

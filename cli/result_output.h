@@ -12,6 +12,7 @@ namespace docmill {
 struct ResultFlags {
   std::optional<std::string> file;    // -o
   std::optional<std::string> folder;  // --out
+  std::string format = "jsonl";       // or csv
   std::string id;
   bool only_failed = false;
   bool force = false;

@@ -12,18 +12,20 @@ namespace docmill {
 Action add_results(CLI::App& app, const Global& global) {
   CLI::App* command = app.add_subcommand("results", "what came back");
   static std::string batch;
-  static std::string format = "jsonl";
   static ResultFlags flags;
   command->add_option("BATCH", batch)->required();
-  command->add_option("--format", format, "jsonl");
+  command->add_option("--format", flags.format, "jsonl or csv");
   command->add_option("-o", flags.file, "into this file instead of stdout");
   command->add_option("--out", flags.folder, "a file for each document, below this folder");
   command->add_option("--id", flags.id, "this document alone");
   command->add_flag("--failed", flags.only_failed, "what failed or is held, with the reasons");
   command->add_flag("--force", flags.force, "replace files that docmill did not write");
   return [&global] {
-    if (format != "jsonl") {
-      throw UsageError("--format: this version writes jsonl, and files with --out DIR");
+    if (flags.format != "jsonl" && flags.format != "csv") {
+      throw UsageError("--format: jsonl or csv; and files with --out DIR");
+    }
+    if (flags.format == "csv" && flags.folder) {
+      throw UsageError("--out writes a file for each document; --format csv goes to stdout or -o");
     }
     if (flags.file && flags.folder) throw UsageError("-o and --out are two places; give one");
     const auto opened = open_reader(global);

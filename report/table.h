@@ -27,7 +27,7 @@ std::size_t display_width(const std::string& text);
 // One CSV record by RFC 4180. A text that a spreadsheet would take for a formula gets a ' in front
 // (OWASP, CSV injection); numbers are left alone.
 struct CsvCell {
-  std::string value;
+  std::string value = {};
   bool is_number = false;
 };
 std::string csv_record(const std::vector<CsvCell>& cells);

@@ -66,7 +66,7 @@ std::string checked_schema(const std::string& text) {
   } catch (const UsageError& error) {
     throw UsageError(fmt::format("--schema: {}", error.what()));
   }
-  return to_text(*schema);
+  return nlohmann::ordered_json::parse(text).dump();  // its order is that of columns
 }
 
 // Models like to wrap JSON in a Markdown fence although they were told not to.
@@ -204,8 +204,8 @@ std::string own_task_problem(const OwnTask& own) {
 }
 
 std::string schema_of_fields(const std::string& fields) {
-  json properties = json::object();
-  json required = json::array();
+  nlohmann::ordered_json properties = nlohmann::ordered_json::object();
+  nlohmann::ordered_json required = nlohmann::ordered_json::array();
   std::size_t start = 0;
   while (start <= fields.size()) {
     const std::size_t comma = std::min(fields.find(',', start), fields.size());
@@ -228,10 +228,11 @@ std::string schema_of_fields(const std::string& fields) {
     properties[name] = {{"type", {type, "null"}}};
     required.push_back(name);
   }
-  return to_text({{"type", "object"},
-                  {"properties", properties},
-                  {"required", required},
-                  {"additionalProperties", false}});
+  return nlohmann::ordered_json({{"type", "object"},
+                                 {"properties", properties},
+                                 {"required", required},
+                                 {"additionalProperties", false}})
+      .dump();
 }
 
 ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string text,
