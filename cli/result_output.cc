@@ -23,9 +23,14 @@ bool has_ended(const ResultRow& row) {
 std::int64_t put_lines(StoreReader& reader, const Batch& batch, const ResultFlags& flags,
                        const BatchSpec& spec) {
   FileOutput out(flags.file);
-  const bool is_json = spec.kind == TaskKind::extract;
+  const bool is_json = spec.kind == TaskKind::extract || spec.kind == TaskKind::requests;
   const ResultsCsv csv(spec.json_schema);
   const bool is_csv = flags.format == "csv";
+  const bool is_batch = flags.format == "openai-batch";
+  if (is_batch && spec.kind != TaskKind::requests) {
+    throw UsageError(fmt::format("--format openai-batch is for requests; {} is a batch of {}",
+                                 batch.name, spec.task));
+  }
   if (is_csv) out.put(csv.header());
   std::int64_t unfinished = 0;
   bool is_found = false;
@@ -36,7 +41,7 @@ std::int64_t put_lines(StoreReader& reader, const Batch& batch, const ResultFlag
       if (flags.id.empty()) return;
     }
     if (flags.only_failed && row.state != "failed" && row.state != "held") return;
-    out.put(is_csv ? csv.row(row) : result_line(row, is_json));
+    out.put(is_csv ? csv.row(row) : is_batch ? openai_batch_line(row) : result_line(row, is_json));
   });
   if (!flags.id.empty() && !is_found) {
     throw UsageError(
@@ -79,7 +84,7 @@ void note_export(const Global& global, const OpenedReader& opened, BatchId batch
 std::int64_t put_results(const Global& global, OpenedReader& opened, const Batch& batch,
                          const ResultFlags& flags) {
   const BatchSpec spec = parse_batch_spec(batch.spec);
-  const bool is_json = spec.kind == TaskKind::extract;
+  const bool is_json = spec.kind == TaskKind::extract || spec.kind == TaskKind::requests;
   const std::int64_t unfinished = flags.folder
                                       ? put_files(global, opened.reader, batch, flags, is_json)
                                       : put_lines(opened.reader, batch, flags, spec);

@@ -14,18 +14,18 @@ Action add_results(CLI::App& app, const Global& global) {
   static std::string batch;
   static ResultFlags flags;
   command->add_option("BATCH", batch)->required();
-  command->add_option("--format", flags.format, "jsonl or csv");
+  command->add_option("--format", flags.format, "jsonl, csv, or openai-batch (of requests)");
   command->add_option("-o", flags.file, "into this file instead of stdout");
   command->add_option("--out", flags.folder, "a file for each document, below this folder");
   command->add_option("--id", flags.id, "this document alone");
   command->add_flag("--failed", flags.only_failed, "what failed or is held, with the reasons");
   command->add_flag("--force", flags.force, "replace files that docmill did not write");
   return [&global] {
-    if (flags.format != "jsonl" && flags.format != "csv") {
-      throw UsageError("--format: jsonl or csv; and files with --out DIR");
+    if (flags.format != "jsonl" && flags.format != "csv" && flags.format != "openai-batch") {
+      throw UsageError("--format: jsonl, csv or openai-batch; and files with --out DIR");
     }
-    if (flags.format == "csv" && flags.folder) {
-      throw UsageError("--out writes a file for each document; --format csv goes to stdout or -o");
+    if (flags.format != "jsonl" && flags.folder) {
+      throw UsageError("--out writes a file for each document; --format is for stdout or -o");
     }
     if (flags.file && flags.folder) throw UsageError("-o and --out are two places; give one");
     const auto opened = open_reader(global);

@@ -51,8 +51,9 @@ void check_batch_name(const std::string& name) {
   }
 }
 
-ReadOptions read_options(const SubmitFlags& flags) {
+ReadOptions read_options(const SubmitFlags& flags, TaskKind kind) {
   ReadOptions options;
+  if (kind == TaskKind::requests) options.format = Format::openai_batch;
   if (!flags.input_format.empty()) {
     options.format = format_named(flags.input_format);
     if (!options.format) {
@@ -147,7 +148,7 @@ void each_document(const SubmitFlags& flags, const Config& config, BatchSpec& sp
   struct EnoughRead {};
   std::int64_t left = flags.limit > 0 ? flags.limit : std::numeric_limits<std::int64_t>::max();
   try {
-    read_documents(flags.inputs, read_options(flags), [&](Document document) {
+    read_documents(flags.inputs, read_options(flags, spec.kind), [&](Document document) {
       if (left-- == 0) throw EnoughRead{};
       const int route = route_for(document, flags, config, spec);
       if (document.error.empty() && route < 0) {

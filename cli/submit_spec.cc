@@ -92,6 +92,23 @@ std::string text_or_file(const std::string& flag, const std::string& value) {
   return std::string(trimmed(*content));
 }
 
+// Their bodies are OpenAI's, and what they ask for is in them.
+void check_for_requests(const BatchSpec& spec, const Config& config) {
+  if (spec.parameters.contains("instructions")) {
+    throw UsageError("--instructions: requests are sent as they are");
+  }
+  for (const Route& route : spec.routes) {
+    for (const Link& link : route.chain) {
+      const Model& model = config.models.at(link.model);
+      if (config.providers.at(model.provider).dialect != Dialect::openai) {
+        throw UsageError(fmt::format(
+            "requests are in OpenAI's dialect, and {} is not asked in it; give other --models",
+            link.model));
+      }
+    }
+  }
+}
+
 }  // namespace
 
 BatchSpec spec_of(const SubmitFlags& flags, const Config& config) {
@@ -133,6 +150,7 @@ BatchSpec spec_of(const SubmitFlags& flags, const Config& config) {
     std::sort(spec.regions.begin(), spec.regions.end());
   }
   add_routes(flags, config, spec);
+  if (spec.kind == TaskKind::requests) check_for_requests(spec, config);
   return spec;
 }
 

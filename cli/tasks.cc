@@ -22,7 +22,8 @@ std::string kind_text(const std::string& name, const TaskSettings& settings) {
 int list_tasks(const Global& global) {
   const Config config = open_config(global);
   std::map<std::string, TaskSettings> tasks = config.tasks;
-  for (const char* name : {"summarise", "translate", "extract"}) tasks.try_emplace(name);
+  for (const char* name : {"summarise", "translate", "extract", "requests"})
+    tasks.try_emplace(name);
   Table table({"TASK", "IS", "CHAIN", ">ANSWER AT MOST"});
   for (const auto& [name, settings] : tasks) {
     const Chain& chain = settings.chain ? *settings.chain : config.default_chain;

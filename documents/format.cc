@@ -12,11 +12,18 @@ struct NamedFormat {
   const char* name;
   Format format;
 };
-constexpr NamedFormat kFormats[] = {
-    {"text", Format::text}, {"markdown", Format::text}, {"jsonl", Format::jsonl},
-    {"csv", Format::csv},   {"tsv", Format::tsv},       {"html", Format::html},
-    {"pdf", Format::pdf},   {"docx", Format::docx},     {"odt", Format::odt},
-    {"epub", Format::epub}, {"rtf", Format::rtf}};
+constexpr NamedFormat kFormats[] = {{"openai-batch", Format::openai_batch},
+                                    {"text", Format::text},
+                                    {"markdown", Format::text},
+                                    {"jsonl", Format::jsonl},
+                                    {"csv", Format::csv},
+                                    {"tsv", Format::tsv},
+                                    {"html", Format::html},
+                                    {"pdf", Format::pdf},
+                                    {"docx", Format::docx},
+                                    {"odt", Format::odt},
+                                    {"epub", Format::epub},
+                                    {"rtf", Format::rtf}};
 
 constexpr NamedFormat kExtensions[] = {
     {".jsonl", Format::jsonl}, {".ndjson", Format::jsonl}, {".csv", Format::csv},
@@ -99,8 +106,8 @@ Format format_by_extension(std::string_view extension) {
 }
 
 bool is_plain(Format format) {
-  return format == Format::text || format == Format::jsonl || format == Format::csv ||
-         format == Format::tsv;
+  return format == Format::text || format == Format::openai_batch || format == Format::jsonl ||
+         format == Format::csv || format == Format::tsv;
 }
 
 Sniffed sniff(std::string_view head) {

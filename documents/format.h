@@ -8,7 +8,7 @@
 
 namespace docmill {
 
-enum class Format { text, jsonl, csv, tsv, html, pdf, docx, odt, epub, rtf };
+enum class Format { text, openai_batch, jsonl, csv, tsv, html, pdf, docx, odt, epub, rtf };
 
 // As --input-format names it ("markdown" is text); nothing for another word.
 std::optional<Format> format_named(std::string_view name);

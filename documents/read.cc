@@ -177,6 +177,7 @@ void Reading::read_as(Format format, std::FILE* stream, Document document) {
   }
   const auto take = [this](Document record) { give(std::move(record)); };
   const RecordFile records{stream, document.id, document.source};
+  if (format == Format::openai_batch) return read_openai_batch(records, take);
   if (format == Format::jsonl) return read_jsonl(records, take);
   if (format == Format::csv) return read_csv(records, ',', options_.records, take);
   if (format == Format::tsv) return read_csv(records, '\t', options_.records, take);
@@ -211,6 +212,7 @@ void Reading::read_stdin() {
   const Format format = options_.format.value_or(first == '{' ? Format::jsonl : Format::text);
   const auto take = [this](Document record) { give(std::move(record)); };
   const RecordFile records{stdin, "stdin", "-"};
+  if (format == Format::openai_batch) return read_openai_batch(records, take);
   if (format == Format::jsonl) return read_jsonl(records, take);
   if (format == Format::csv) return read_csv(records, ',', options_.records, take);
   if (format == Format::tsv) return read_csv(records, '\t', options_.records, take);

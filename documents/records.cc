@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/errors.h"
 #include "base/text.h"
+#include "llm/json_span.h"
 #include "llm/json_text.h"
 
 namespace docmill {
@@ -47,6 +48,29 @@ void decode_record(std::string_view line, Document& document) {
   if (!has_text) document.error = "the line has no \"text\"";
   if (has_text && is_blank(document.text)) document.error = "its \"text\" is blank";
   if (!extra.empty()) document.extra = to_text(extra);
+}
+
+// Sets what the line asks for, or error.
+void decode_batch_line(std::string_view line, Document& document) {
+  const auto record = parse_json(line);
+  if (!record || !record->is_object()) {
+    document.error = "the line is not a JSON object";
+    return;
+  }
+  if (const std::string id = word_at(*record, "custom_id"); !id.empty()) document.id = id;
+  const std::string url = word_at(*record, "url");
+  const auto body = member_text(line, "body");
+  if (word_at(*record, "custom_id").empty()) {
+    document.error = "the line has no \"custom_id\"";
+  } else if (!body || !record->at("body").is_object()) {
+    document.error = "the line has no \"body\"";
+  } else if (!url.empty() && !url.ends_with("/chat/completions")) {
+    document.error = fmt::format("its url is {}; only /v1/chat/completions is sent", url);
+  } else if (!record->at("body").contains("messages")) {
+    document.error = "its body has no \"messages\"";
+  } else {
+    document.text = std::string(*body);
+  }
 }
 
 // Lines of a stream, each at most kMaxDocumentBytes; of a longer one, its beginning.
@@ -190,7 +214,10 @@ void take_row(int, void* rows) {
 
 }  // namespace
 
-void read_jsonl(const RecordFile& file, const std::function<void(Document)>& take) {
+namespace {
+
+void read_lines(const RecordFile& file, void (*decode)(std::string_view, Document&),
+                const std::function<void(Document)>& take) {
   Lines lines(file);
   std::string whole;
   bool is_cut = false;
@@ -204,11 +231,21 @@ void read_jsonl(const RecordFile& file, const std::function<void(Document)>& tak
     if (is_cut) {
       document.error = fmt::format("the line is longer than {}", human_bytes(kMaxDocumentBytes));
     } else {
-      decode_record(line, document);
+      decode(line, document);
     }
     if (!document.error.empty()) document.error += fmt::format(" (line {})", number);
     take(std::move(document));
   }
+}
+
+}  // namespace
+
+void read_jsonl(const RecordFile& file, const std::function<void(Document)>& take) {
+  read_lines(file, decode_record, take);
+}
+
+void read_openai_batch(const RecordFile& file, const std::function<void(Document)>& take) {
+  read_lines(file, decode_batch_line, take);
 }
 
 void read_csv(const RecordFile& file, char separator, const RecordOptions& options,

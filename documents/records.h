@@ -27,6 +27,10 @@ struct RecordFile {
 // when the file cannot be read on.
 void read_jsonl(const RecordFile& file, const std::function<void(Document)>& take);
 
+// OpenAI's batch input, {"custom_id", "method", "url", "body"} a line: the id is custom_id, the
+// text is the body's own bytes. (platform.openai.com, Batch API reference.)
+void read_openai_batch(const RecordFile& file, const std::function<void(Document)>& take);
+
 // The first row names the columns; those that are neither text nor id come back as extra.
 // `separator` is ',' or a tab; a file whose header has semicolons only is read by those. Throws
 // UsageError when no column is the text, naming those that there are.

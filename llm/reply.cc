@@ -372,6 +372,17 @@ void check_pin(DecodedReply& decoded, const Model& model) {
               who + " answered, and " + model.pin + " is pinned");
 }
 
+std::optional<std::string> raw_answer(const HttpReply& reply) {
+  if (reply.exchange != Exchange::complete || reply.status != 200 || reply.streamed) {
+    return std::nullopt;
+  }
+  const auto body = parse_json(reply.body);
+  const bool has_choices = body && body->is_object() && body->contains("choices") &&
+                           body->at("choices").is_array() && !body->at("choices").empty();
+  if (!has_choices || body->contains("error")) return std::nullopt;
+  return std::string(trimmed(reply.body));
+}
+
 std::string estimated_usage_json(const HttpReply& reply, std::int64_t input_tokens) {
   if (!reply.streamed || reply.streamed->text.size() + reply.streamed->reasoning_bytes == 0) {
     return {};

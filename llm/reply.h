@@ -36,6 +36,10 @@ DecodedReply decode_reply(const HttpReply& reply, const Provider& provider);
 // An answer by another model than the one that is pinned is none.
 void check_pin(DecodedReply& decoded, const Model& model);
 
+// The body of a reply that has choices, whatever is in them: tools, several, cut off, filtered. For
+// who takes replies as they are. Nothing: it has none.
+std::optional<std::string> raw_answer(const HttpReply& reply);
+
 // A streamed answer that was cut: about what was used until then, marked as an estimate, for
 // usage_json. Nothing when no part of an answer had come.
 std::string estimated_usage_json(const HttpReply& reply, std::int64_t input_tokens);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "llm/json_span.h"
+
 #include "base/check.h"
 #include "llm/json_text.h"
 
@@ -86,6 +88,16 @@ bool is_cjk(std::uint32_t c) {
 EncodedRequest encode_request(const ChatRequest& request, const Model& model, const Form& form,
                               Dialect dialect) {
   EncodedRequest encoded;
+  if (!request.raw_body.empty()) {
+    encoded.path = "/chat/completions";
+    encoded.body = with_member(request.raw_body, "model", ordered_json(model.name).dump());
+    if (member_text(encoded.body, "stream")) {
+      encoded.body = with_member(encoded.body, "stream", "false");
+    }
+    encoded.max_input_tokens = static_cast<std::int64_t>(encoded.body.size()) + kOverheadTokens;
+    encoded.max_output_tokens = request.max_output_tokens;
+    return encoded;
+  }
   encoded.max_output_tokens = std::min(request.max_output_tokens, model.max_output_tokens);
   const ordered_json body = dialect == Dialect::openai
                                 ? openai_body(request, model, form, encoded.max_output_tokens)

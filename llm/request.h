@@ -14,6 +14,9 @@ struct ChatRequest {
   std::string user;
   std::int64_t max_output_tokens = 1024;
   std::string json_schema;  // the text of a JSON Schema the answer must match; empty: plain text
+  // A whole body of chat completions, sent as it is but for the model's name; the rest is not read,
+  // max_output_tokens aside: how long all its answers may be together.
+  std::string raw_body = {};
 };
 
 struct EncodedRequest {

@@ -115,6 +115,30 @@ std::string result_line(const ResultRow& row, bool is_json) {
   return line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
+std::string openai_batch_line(const ResultRow& row) {
+  const std::string id = fmt::format("batch_req_docmill_{}", row.id.value);
+  const std::string custom_id =
+      ordered_json(row.item_key).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  if (row.output) {
+    // A line has no line ends, and a reply may be written over several.
+    std::string body = *row.output;
+    for (char& c : body) {
+      if (c == '\n' || c == '\r') c = ' ';  // within strings they are escaped
+    }
+    return fmt::format(
+        R"({{"id": "{}", "custom_id": {}, "response": {{"status_code": 200, "request_id": "{}", )"
+        R"("body": {}}}, "error": null}})"
+        "\n",
+        id, custom_id, id, body);
+  }
+  const ordered_json error = {{"code", row.error_class.empty() ? row.state : row.error_class},
+                              {"message", row.error_message}};
+  return fmt::format(R"({{"id": "{}", "custom_id": {}, "response": null, "error": {}}})"
+                     "\n",
+                     id, custom_id,
+                     error.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
+}
+
 ResultFolder::ResultFolder(fs::path folder, bool is_json, bool force)
     : folder_(std::move(folder)), is_json_(is_json), force_(force) {}
 

@@ -13,6 +13,10 @@ namespace docmill {
 // One line, with its newline. `is_json`: the output is a JSON value (extract).
 std::string result_line(const ResultRow& row, bool is_json);
 
+// OpenAI's batch output, a line of it, for a document that was a request: the reply's own bytes, or
+// an error by its class.
+std::string openai_batch_line(const ResultRow& row);
+
 // A file for each done document below `folder`, named by its id less a first folder that all ids
 // share. Text and Markdown keep their names, others get .md, extractions .json. Files that are
 // there with the same content stay; with other content they are replaced only if docmill wrote them

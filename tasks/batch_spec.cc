@@ -19,6 +19,8 @@ const char* name_of(TaskKind kind) {
       return "summarise";
     case TaskKind::translate:
       return "translate";
+    case TaskKind::requests:
+      return "requests";
     case TaskKind::extract:
       return "extract";
   }
@@ -26,7 +28,8 @@ const char* name_of(TaskKind kind) {
 }
 
 TaskKind kind_named(const std::string& name) {
-  for (const TaskKind kind : {TaskKind::summarise, TaskKind::translate, TaskKind::extract}) {
+  for (const TaskKind kind :
+       {TaskKind::summarise, TaskKind::translate, TaskKind::extract, TaskKind::requests}) {
     if (name == name_of(kind)) return kind;
   }
   throw WorldError("the store has a batch of an unknown kind: " + name);

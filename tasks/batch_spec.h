@@ -13,7 +13,8 @@
 
 namespace docmill {
 
-enum class TaskKind { summarise, translate, extract };
+// requests: the documents are bodies of chat completions, and their answers whole replies.
+enum class TaskKind { summarise, translate, extract, requests };
 
 // Two routes may share a name: with order = "cheapest" each order that a document needs is one.
 struct Route {

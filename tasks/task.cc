@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/errors.h"
+#include "base/money.h"
 #include "base/text.h"
 #include "llm/json_text.h"
 #include "tasks/prompt_template.h"
@@ -112,6 +113,7 @@ std::optional<TaskKind> built_in_kind(const std::string& task) {
   if (task == "summarise") return TaskKind::summarise;
   if (task == "translate") return TaskKind::translate;
   if (task == "extract") return TaskKind::extract;
+  if (task == "requests") return TaskKind::requests;
   return std::nullopt;
 }
 
@@ -123,6 +125,7 @@ std::map<std::string, std::string> values_of(const BatchSpec& spec) {
 }
 
 std::string built_in_system(const BatchSpec& spec, const TaskParameters& given) {
+  if (spec.kind == TaskKind::requests) return {};  // each has its own
   std::string system = kSummarise;
   if (spec.kind == TaskKind::translate) {
     const std::string from = given.from.empty() ? "" : " from " + given.from;
@@ -137,6 +140,18 @@ std::string with_prompt(const BatchSpec& spec, std::string text) {
   std::map<std::string, std::string> values = values_of(spec);
   values["text"] = std::move(text);
   return filled_in(spec.prompt, values);
+}
+
+// What a body asks for, over all of its choices. One that sets no limit has the model's.
+std::int64_t raw_output_limit(const std::string& body, const Model& model) {
+  const auto parsed = parse_json(body);
+  const auto count = [&](const char* key) -> std::int64_t {
+    if (!parsed || !parsed->contains(key) || !parsed->at(key).is_number_integer()) return 0;
+    return std::clamp<std::int64_t>(parsed->at(key).get<std::int64_t>(), 0, kMaxTokens / 128);
+  };
+  const std::int64_t limit = std::max(count("max_tokens"), count("max_completion_tokens"));
+  const std::int64_t choices = std::clamp<std::int64_t>(count("n"), 1, 128);
+  return (limit > 0 ? limit : model.max_output_tokens) * choices;
 }
 
 std::int64_t output_limit(const BatchSpec& spec, const Model& model, std::string_view text) {
@@ -155,7 +170,7 @@ BatchSpec make_spec(const std::string& task, const TaskParameters& given, const 
   spec.task = task == "summarize" ? "summarise" : task;
   const auto built_in = built_in_kind(spec.task);
   if (!own && !built_in) {
-    const std::string tasks[] = {"summarise", "translate", "extract"};
+    const std::string tasks[] = {"summarise", "translate", "extract", "requests"};
     const auto near = nearest(task, tasks);
     throw UsageError(
         fmt::format("unknown task \"{}\"; {}", task,
@@ -239,6 +254,11 @@ ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string t
                         std::optional<std::int64_t> raised_output_tokens, Step step,
                         const std::string& complaint) {
   ChatRequest request;
+  if (spec.kind == TaskKind::requests) {
+    request.max_output_tokens = raw_output_limit(text, model);
+    request.user = request.raw_body = std::move(text);
+    return request;
+  }
   request.system = spec.system;
   if (step == Step::combine) request.system += kCombinePrompt;
   if (!complaint.empty()) request.system += fmt::format(kRepairPrompt, complaint);
@@ -252,6 +272,7 @@ ChatRequest request_for(const BatchSpec& spec, const Model& model, std::string t
 }
 
 std::optional<std::int64_t> raised_limit(const ChatRequest& request, const Model& model) {
+  if (!request.raw_body.empty()) return std::nullopt;
   const std::int64_t room =
       model.context_tokens - estimated_tokens(request.system) - estimated_tokens(request.user);
   const std::int64_t raised =
@@ -261,6 +282,7 @@ std::optional<std::int64_t> raised_limit(const ChatRequest& request, const Model
 }
 
 bool may_fit(const ChatRequest& request, const TokenCount& input, const Model& model) {
+  if (!request.raw_body.empty()) return true;  // the provider knows
   // The estimate counts 3.3 Latin characters a token; no tokenizer does better than about 6.
   const std::int64_t least_tokens = input.is_exact ? input.tokens : input.tokens / 2;
   return least_tokens + request.max_output_tokens <= model.context_tokens;

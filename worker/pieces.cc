@@ -62,8 +62,8 @@ bool Pieces::fits_further_on(const BatchSpec& spec, const Route& route, int posi
 }
 
 bool Pieces::may_cut(const Job& job, const ChatRequest& request) const {
-  return request.user.size() >= kLeastToCut && job.level < kMostLevels &&
-         job.piece_level < kMostLevels;
+  return request.raw_body.empty() && request.user.size() >= kLeastToCut &&
+         job.level < kMostLevels && job.piece_level < kMostLevels;
 }
 
 bool Pieces::cut(const Job& job, const BatchSpec& spec, const ChatRequest& request,

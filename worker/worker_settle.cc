@@ -65,7 +65,13 @@ DecodedReply Worker::decode(const Flight& flight, const HttpReply& reply,
     log_info("model={} from now on is asked in another form: \"{}\"", flight.lane->model().key,
              decoded.outcome.error_message);
   }
-  if (decoded.outcome.ending == Ending::answered) {
+  if (flight.spec->kind == TaskKind::requests) {
+    if (auto whole = raw_answer(reply)) {
+      transport_.hide_key(*flight.provider, true, *whole);
+      decoded.outcome = {};
+      answer = Answer{std::move(*whole), decoded.finish_reason};
+    }
+  } else if (decoded.outcome.ending == Ending::answered) {
     CheckedAnswer checked = pieces_.check(flight.claim.job, *flight.spec, decoded.text);
     if (checked.result) {
       answer = Answer{std::move(*checked.result), decoded.finish_reason};

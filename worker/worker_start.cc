@@ -360,7 +360,7 @@ Worker::Start Worker::send_on(Feed& feed, const Job& job, const ClaimTerms& term
   out.model = lane.model().key;
   out.path = std::move(encoded.path);
   out.body = std::move(encoded.body);
-  out.is_stream = lane.form().stream;
+  out.is_stream = lane.form().stream && batch.spec->kind != TaskKind::requests;
   out.max_latency_ms = route.chain[static_cast<std::size_t>(terms.position)].max_latency_ms;
   to_send_.push_back(std::move(out));
   const std::int64_t attempt = claim->attempt.value;

@@ -1,0 +1,61 @@
+// A batch file written for OpenAI goes through and comes back as one.
+
+#include "tests/process/mill_test.h"
+
+namespace docmill::process_test {
+
+using nlohmann::json;
+
+TEST_CASE_METHOD(MillTest, "a batch file of requests comes back line by line, in its order",
+                 "[process]") {
+  simulate("--latency 5ms --mix length=0.2");
+  configure(R"toml(
+[worker]
+in_flight = 8
+[providers.sim]
+base_url = "@URL@"
+[models.m]
+provider = "sim"
+input = 0.42
+output = 0.84
+stream = true
+)toml");
+  std::string lines;
+  for (int i = 0; i < 40; ++i) {
+    lines += json{{"custom_id", "r" + std::to_string(100 - i)},
+                  {"method", "POST"},
+                  {"url", i == 7 ? "/v1/embeddings" : "/v1/chat/completions"},
+                  {"body",
+                   {{"model", "gpt-x"},
+                    {"max_tokens", 50},
+                    {"messages", {{{"role", "user"}, {"content", std::to_string(i)}}}}}}}
+                 .dump() +
+             "\n";
+  }
+  write("in.jsonl", lines);
+  CHECK(docmill("run requests in.jsonl --batch b --max-cost 1 -o out.jsonl").code == 1);
+  CHECK(docmill("results b --format openai-batch -o batch.jsonl").code == 0);
+  Ran read_back;
+  read_back.out = read(folder / "batch.jsonl");
+  const std::vector<json> out = read_back.lines();
+  REQUIRE(out.size() == 40);
+  int cut_off = 0;
+  for (int i = 0; i < 40; ++i) {
+    const json& line = out[static_cast<std::size_t>(i)];
+    CHECK(line.at("custom_id") == "r" + std::to_string(100 - i));
+    if (i == 7) {
+      CHECK(line.at("response").is_null());
+      CHECK(line.at("error").at("code") == "unreadable");
+      continue;
+    }
+    CHECK(line.at("error").is_null());
+    const json& body = line.at("response").at("body");
+    CHECK(body.at("usage").at("prompt_tokens").get<int>() > 0);
+    if (body.at("choices")[0].at("finish_reason") == "length") ++cut_off;
+  }
+  CHECK(cut_off > 0);
+  CHECK(sent_count() == 39);  // a cut-off answer is a result, too
+  CHECK(docmill("results b --format openai-batch --out dir").code == 2);
+}
+
+}  // namespace docmill::process_test
