@@ -88,13 +88,20 @@ class Counting {
             {config.models, config.providers, config.worker.in_flight, std::move(past), now_ms},
             tokenizers_) {}
 
-  void add(const Document& document, const BatchSpec& spec, int chosen, Added added) {
+  // `reuses`: the result of another is taken, and nothing is sent.
+  void add(const Document& document, const BatchSpec& spec, int chosen, Added added,
+           const std::optional<Reusable>& reuses) {
     ++sum_.documents;
     ++(added == Added::fresh ? sum_.fresh
                              : (added == Added::changed ? sum_.changed : sum_.unchanged));
     if (!document.error.empty()) return add_unreadable(document);
     sum_.text_bytes += static_cast<std::int64_t>(document.text.size());
     if (added == Added::unchanged) return;
+    if (reuses) {
+      ++sum_.reused;
+      sum_.saved_pusd += reuses->cost_pusd;
+      return;
+    }
     ++sum_.routes[chosen];
     const Route& route = spec.routes[static_cast<std::size_t>(chosen)];
     estimator_.add(spec, route, document.id, document.text);
@@ -136,11 +143,26 @@ class KnownStore {
     if (!batch_) return Added::fresh;
     return opened_->reader.would_add(batch_->id, document.id, content_hash(document));
   }
+  std::vector<Reusable> reusable(const BatchSpec& spec, const Document& document,
+                                 const std::string& tenant) {
+    if (!opened_ || !document.error.empty()) return {};
+    return opened_->reader.reusable(request_hash(spec, document), tenant);
+  }
 
  private:
   std::unique_ptr<OpenedReader> opened_;
   std::optional<Batch> batch_;
 };
+
+// A result that a model of the document's chain gave to the same request before.
+std::optional<Reusable> choose_reuse(const std::vector<Reusable>& found, const Chain& chain) {
+  for (const Reusable& one : found) {
+    for (const Link& link : chain) {
+      if (link.model == one.model) return one;
+    }
+  }
+  return std::nullopt;
+}
 
 // Every document that the flags let through, with the route that it takes.
 void each_document(const SubmitFlags& flags, const Config& config, BatchSpec& spec,
@@ -165,7 +187,12 @@ Submission count_only(const SubmitFlags& flags, BatchSpec& spec, const Config& c
                       KnownStore& known) {
   Counting counting(config, known.past(), SystemClock().now_ms());
   each_document(flags, config, spec, [&](const Document& document, int route) {
-    counting.add(document, spec, route, known.would_add(document));
+    std::optional<Reusable> reuses;
+    if (!flags.fresh) {
+      reuses = choose_reuse(known.reusable(spec, document, flags.tenant),
+                            spec.routes[static_cast<std::size_t>(route)].chain);
+    }
+    counting.add(document, spec, route, known.would_add(document), reuses);
   });
   return counting.result();
 }
@@ -189,6 +216,11 @@ std::vector<std::string> submission_lines(const Submission& sum, const BatchSpec
       fmt::format("{} documents, {} of text: {} new, {} changed, {} unchanged",
                   with_commas(sum.documents), human_bytes(sum.text_bytes), with_commas(sum.fresh),
                   with_commas(sum.changed), with_commas(sum.unchanged))};
+  if (sum.reused > 0) {
+    lines.push_back(fmt::format(
+        "{} of them were answered before: reused, $0 (they cost {}); --fresh asks again",
+        with_commas(sum.reused), human_usd(sum.saved_pusd)));
+  }
   if (sum.unreadable > 0) {
     lines.push_back(fmt::format("can't be read: {}", with_commas(sum.unreadable)));
     for (const std::string& name : sum.unreadable_names) lines.push_back("  " + name);
@@ -321,10 +353,22 @@ Submission queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const 
     nudge_worker(opened.store);
   };
   each_document(flags, opened.config, spec, [&](Document document, int route) {
+    std::optional<Reusable> reuses;
+    const std::string request = document.error.empty() ? request_hash(spec, document) : "";
+    if (!flags.fresh && !request.empty()) {
+      reuses = choose_reuse(opened.queue.jobs().reusable(request, batch.tenant),
+                            spec.routes[static_cast<std::size_t>(route)].chain);
+    }
     counting.add(document, spec, route,
-                 opened.queue.jobs().would_add(batch.id, document.id, content_hash(document)));
+                 opened.queue.jobs().would_add(batch.id, document.id, content_hash(document)),
+                 reuses);
     bytes += document.text.size();
-    jobs.push_back(new_job(std::move(document), flags.priority, route));
+    NewJob& job = jobs.emplace_back(new_job(std::move(document), flags.priority, route));
+    job.request_hash = request;
+    if (reuses) {
+      job.reuses = reuses->job;
+      job.saved_pusd = reuses->cost_pusd;
+    }
     if (jobs.size() >= kJobsAtOnce || bytes >= kBytesAtOnce) flush();
   });
   flush();
@@ -370,6 +414,7 @@ void declare_submit_flags(CLI::App& command, SubmitFlags& flags) {
   command.add_flag("--dry-run", flags.dry_run, "the estimate alone; nothing is queued");
   command.add_flag("--rehearse", flags.rehearse,
                    "the whole run against a simulator: no key, no cost, nothing is kept");
+  command.add_flag("--fresh", flags.fresh, "ask again for what was answered before");
   command.add_flag("--yes", flags.yes, "do not ask above [caps] confirm; the prices are right");
 }
 

@@ -43,6 +43,7 @@ struct SubmitFlags {
   bool dry_run = false;
   bool rehearse = false;
   bool yes = false;
+  bool fresh = false;
   bool allow_blank_pages = false;
 };
 
@@ -57,6 +58,8 @@ struct Submission {
   std::int64_t fresh = 0;
   std::int64_t changed = 0;
   std::int64_t unchanged = 0;  // these are not sent, and not in what follows
+  std::int64_t reused = 0;     // nor are these: their results were paid for before
+  std::int64_t saved_pusd = 0;
   std::int64_t unreadable = 0;
   std::int64_t text_bytes = 0;
   std::map<int, std::int64_t> routes;         // documents by the route that they take

@@ -13,3 +13,8 @@ CREATE INDEX job_by_root ON job (root_id) WHERE root_id IS NOT NULL;
 -- Counts are of documents.
 DROP INDEX job_by_state;
 CREATE INDEX job_by_state ON job (batch_id, state, parent_id) WHERE superseded_by IS NULL;
+
+-- A result that an earlier request was paid for, taken over by a document of another batch.
+ALTER TABLE job ADD COLUMN reused_from INTEGER;                          -- the job that it was paid for
+ALTER TABLE job ADD COLUMN saved_pusd INTEGER CHECK (saved_pusd >= 0);  -- what that has cost
+CREATE INDEX job_by_request ON job (request_hash) WHERE state = 'done' AND length(request_hash) = 32;

@@ -205,6 +205,9 @@ std::string told(const Explained& explained, const JobLife& life, bool with_ids)
   if (life.crashes > 0) {
     text += fmt::format("  the worker died {} times while working on its bytes\n", life.crashes);
   }
+  if (life.state == "done" && life.attempts.empty()) {
+    text += "  the same request had been answered before: that result is reused\n";
+  }
   for (const Cutting& cutting : life.cuttings) {
     text += fmt::format("  {} into {} pieces, {} of them done\n",
                         cutting.level == 1 ? "cut" : "what they gave cut",

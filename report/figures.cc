@@ -57,6 +57,10 @@ void count_attempt(Figures& figures, const AttemptRow& attempt) {
 }
 
 void count_job(Figures& figures, const JobRow& job) {
+  if (job.is_reused) {
+    ++figures.reused;
+    figures.saved_pusd += job.saved_pusd;
+  }
   if (job.is_superseded) return;
   ++figures.jobs;
   if (job.state == "done") ++figures.done;

@@ -39,6 +39,8 @@ struct Figures {
   std::int64_t fallbacks = 0;
   std::int64_t sent_jobs = 0;  // documents with at least one request
   std::int64_t fallen_back_jobs = 0;
+  std::int64_t reused = 0;  // documents whose result had been paid for before
+  std::int64_t saved_pusd = 0;
   Usage tokens;
   std::int64_t cost_pusd = 0;
   std::int64_t possible_pusd = 0;

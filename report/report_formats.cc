@@ -61,8 +61,8 @@ std::vector<Cell> cells_of(const Figures& f, const CostReport& report) {
       {"avg_ms", maybe_decimal(f.latencies.average_ms())},
       {"tokens_per_s", maybe_decimal(tokens_per_second(f))},
       {"effective_cost_usd", maybe_usd(effective_pusd(f, report.fastest_ms())), true},
-      {"reused", "0"},
-      {"saved_usd", "0.00", true}};
+      {"reused", count(f.reused)},
+      {"saved_usd", exact_usd(f.saved_pusd), true}};
   for (std::size_t i = 0; i < f.what_if_pusd.size(); ++i) {
     cells.push_back({fmt::format("if_{}_usd", report.wish().what_ifs[i].model),
                      exact_usd(f.what_if_pusd[i]), true});
@@ -171,12 +171,13 @@ std::string below_table(const CostReport& report, const ReportShow& show) {
   const Figures& all = report.totals();
   std::string text = fmt::format(
       "possible {} more: {} requests whose cost is not known{}   "
-      "unpriced {}   reused 0\n",
+      "unpriced {}   reused {}{}\n",
       show.currency.column(all.possible_pusd), with_commas(all.unknown_requests),
       all.unknown_requests > 0 && show.batches.size() == 1
           ? fmt::format(" (docmill settle {})", show.batches.front())
           : "",
-      with_commas(all.unpriced_requests));
+      with_commas(all.unpriced_requests), with_commas(all.reused),
+      all.reused == 0 ? "" : fmt::format(", which saved {}", show.currency.text(all.saved_pusd)));
   if (const auto average = average_pusd(all)) {
     text +=
         fmt::format("a document {}   fell back {:.2f} % of {} sent\n", show.currency.text(*average),

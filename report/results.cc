@@ -98,7 +98,7 @@ std::string result_line(const ResultRow& row, bool is_json) {
   line["finish_reason"] = text_or_null(row.finish_reason);
   line["route"] = text_or_null(row.route);
   line["fallback"] = row.fell_back;
-  line["reused"] = false;
+  line["reused"] = row.is_reused;
   line["usage"] = usage_json(row.usage);
   line["cost_usd"] =
       row.is_unpriced ? ordered_json(nullptr) : ordered_json(exact_usd(row.cost_pusd));

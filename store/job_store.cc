@@ -113,6 +113,18 @@ JobStore::JobStore(Database& db)
       insert_extra_(db, "INSERT INTO job_extra (job_id, extra) VALUES (?1, ?2)"),
       find_input_(db, "SELECT id FROM job_input WHERE hash = ?1"),
       insert_input_(db, "INSERT INTO job_input (hash, body) VALUES (?1, ?2)"),
+      reusable_(db, R"sql(
+        SELECT j.id, coalesce((SELECT model FROM attempt WHERE id = o.attempt_id), ''),
+               (SELECT coalesce(sum(cost_pusd), 0) FROM attempt
+                WHERE job_id = j.id OR job_id IN (SELECT id FROM job WHERE root_id = j.id))
+        FROM job j JOIN batch b ON b.id = j.batch_id JOIN job_output o ON o.job_id = j.id
+        WHERE j.request_hash = ?1 AND j.state = 'done' AND length(j.request_hash) = 32
+          AND j.parent_id IS NULL AND j.reused_from IS NULL AND b.tenant = ?2
+        ORDER BY j.id DESC LIMIT 8)sql"),
+      mark_reused_(db, "UPDATE job SET reused_from = ?2, saved_pusd = ?3 WHERE id = ?1"),
+      copy_output_(db, R"sql(
+        INSERT INTO job_output (job_id, attempt_id, finish_reason, body)
+        SELECT ?1, attempt_id, finish_reason, body FROM job_output WHERE job_id = ?2)sql"),
       supersede_(db, R"sql(
         UPDATE job SET superseded_by = ?3
         WHERE batch_id = ?1 AND item_key = ?2 AND id != ?3)sql"),
@@ -305,11 +317,17 @@ JobId JobStore::insert_job(BatchId batch, const NewJob& job, std::int64_t now_ms
   const std::optional<std::string> error_message = unless_empty(job.error_message);
   CHECK(input_id.has_value() != error_class.has_value());
   const std::int64_t text_bytes = job.text ? static_cast<std::int64_t>(job.text->size()) : 0;
+  const char* state = job.reuses ? "done" : (input_id ? "ready" : "failed");
+  std::optional<std::int64_t> finished_at;
+  if (job.reuses || !input_id) finished_at.emplace(now_ms);
   insert_job_.change(batch, job.item_key, Blob{job.content_hash}, job.source, input_id, text_bytes,
-                     job.priority, job.route, input_id ? "ready" : "failed", Blob{job.request_hash},
-                     error_class, error_message, now_ms,
-                     input_id ? std::optional<std::int64_t>() : std::optional(now_ms));
+                     job.priority, job.route, state, Blob{job.request_hash}, error_class,
+                     error_message, now_ms, finished_at);
   const JobId id{last_insert_id(db_)};
+  if (job.reuses) {
+    mark_reused_.change(id, *job.reuses, job.saved_pusd);
+    CHECK(copy_output_.change(id, *job.reuses) == 1);
+  }
   if (!job.extra.empty()) insert_extra_.change(id, job.extra);
   return id;
 }
@@ -329,6 +347,15 @@ void JobStore::supersede(BatchId batch, const std::string& item_key, JobId by,
   supersede_.change(batch, item_key, by);
   cancel_superseded_.change(batch, item_key, now_ms);
   pieces_.cancel_superseded(batch, item_key, now_ms);
+}
+
+std::vector<Reusable> JobStore::reusable(const std::string& request_hash,
+                                         const std::string& tenant) {
+  std::vector<Reusable> found;
+  for (Cursor row = reusable_.run(Blob{request_hash}, tenant); row.next();) {
+    found.push_back({{row.integer(0)}, row.text(1), row.integer(2)});
+  }
+  return found;
 }
 
 std::vector<Job> JobStore::ready(BatchId batch, int route, int position, int limit) {

@@ -25,10 +25,10 @@ PieceStore::PieceStore(Database& db)
       insert_(db, R"sql(
         INSERT INTO job (batch_id, item_key, content_hash, source, input_id, text_bytes, parent_id,
                          piece, root_id, piece_level, gap, priority, route, position, state,
-                         request_hash, created_at)
+                         created_at)
         SELECT batch_id, item_key || ' #' || level || '.' || ?2, ?3, source, ?4, ?5, id,
                ?2, coalesce(root_id, id), level, ?6, priority, route, 0, 'ready',
-               request_hash, ?7
+               ?7
         FROM job WHERE id = ?1)sql"),
       find_input_(db, "SELECT id FROM job_input WHERE hash = ?1"),
       insert_input_(db, "INSERT INTO job_input (hash, body) VALUES (?1, ?2)"),

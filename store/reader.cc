@@ -4,9 +4,10 @@
 
 #include "base/check.h"
 
-#define RESULT_COLUMNS                                                 \
-  "j.id, j.item_key, j.source, j.state, coalesce(j.error_class, ''), " \
-  "coalesce(j.error_message, ''), coalesce(x.extra, ''), o.body, coalesce(o.finish_reason, '')"
+#define RESULT_COLUMNS                                                                            \
+  "j.id, j.item_key, j.source, j.state, coalesce(j.error_class, ''), "                            \
+  "coalesce(j.error_message, ''), coalesce(x.extra, ''), o.body, coalesce(o.finish_reason, ''), " \
+  "iif(j.reused_from IS NULL, '', (SELECT model FROM attempt WHERE id = o.attempt_id))"
 #define RESULT_TABLES                                     \
   " FROM job j LEFT JOIN job_extra x ON x.job_id = j.id " \
   "LEFT JOIN job_output o ON o.job_id = j.id "
@@ -39,6 +40,8 @@ ResultRow read_result(Cursor& row) {
   result.extra = row.text(6);
   if (!row.is_null(7)) result.output = row.text(7);
   result.finish_reason = row.text(8);
+  result.model = row.text(9);
+  result.is_reused = !result.model.empty();
   return result;
 }
 
@@ -106,7 +109,8 @@ StoreReader::StoreReader(Database& db)
                  SELECT 1 FROM attempt f WHERE f.kind = 'fallback' AND (f.job_id = j.id
                    OR (j.level > 0 AND f.job_id IN (SELECT id FROM job WHERE root_id = j.id)))),
                j.superseded_by IS NOT NULL, coalesce(j.error_class, ''),
-               coalesce(j.error_message, ''), j.level
+               coalesce(j.error_message, ''), j.level, j.reused_from IS NOT NULL,
+               coalesce(j.saved_pusd, 0)
         FROM job j LEFT JOIN attempt a ON a.id = iif(j.level = 0,
           (SELECT b.id FROM attempt b WHERE b.job_id = j.id AND b.number = j.requests),
           (SELECT max(b.id) FROM attempt b
@@ -367,6 +371,8 @@ JobRow StoreReader::read_job(Cursor& row) {
   job.error_class = row.text(11);
   job.error_message = row.text(12);
   job.is_cut = row.integer(13) > 0;
+  job.is_reused = row.integer(14) != 0;
+  job.saved_pusd = row.integer(15);
   return job;
 }
 

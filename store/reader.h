@@ -22,6 +22,9 @@ class StoreReader {
 
   std::vector<Batch> batches();
   std::optional<Batch> batch(const std::string& name);
+  std::vector<Reusable> reusable(const std::string& request_hash, const std::string& tenant) {
+    return jobs_.reusable(request_hash, tenant);
+  }
   // What a submit of the document would say.
   Added would_add(BatchId batch, const std::string& item_key, const std::string& content_hash) {
     return jobs_.would_add(batch, item_key, content_hash);

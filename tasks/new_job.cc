@@ -11,6 +11,11 @@ std::string content_hash(const Document& document) {
                                 : sha256_of_parts({"unreadable", document.error});
 }
 
+std::string request_hash(const BatchSpec& spec, const Document& document) {
+  return sha256_of_parts({std::to_string(static_cast<int>(spec.kind)), spec.system, spec.prompt,
+                          spec.json_schema, std::to_string(spec.max_output_tokens), document.text});
+}
+
 NewJob new_job(Document document, std::int64_t priority, int route) {
   NewJob job;
   job.content_hash = content_hash(document);

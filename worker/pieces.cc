@@ -44,19 +44,20 @@ TokenCount Pieces::count(const ChatRequest& request, const Model& model) {
   return {system.tokens + user.tokens, user.is_exact};
 }
 
-bool Pieces::is_too_long(const BatchSpec& spec, const ChatRequest& request, const Model& model) {
-  if (!may_fit(request, count(request, model), model)) return true;
+bool Pieces::is_too_long(const BatchSpec& spec, const ChatRequest& request, const TokenCount& input,
+                         const Model& model) {
+  if (!may_fit(request, input, model)) return true;
   if (spec.kind != TaskKind::translate) return false;
   const std::int64_t system = tokenizers_.count(model, request.system).tokens;
-  const std::int64_t user = tokenizers_.count(model, request.user).tokens;
-  return user > room_for_text(spec, model, system, true);
+  return input.tokens - system > room_for_text(spec, model, system, true);
 }
 
 bool Pieces::fits_further_on(const BatchSpec& spec, const Route& route, int position,
                              const ChatRequest& request) {
   for (auto at = static_cast<std::size_t>(position) + 1; at < route.chain.size(); ++at) {
     const auto model = models_.find(route.chain[at].model);
-    if (model != models_.end() && !is_too_long(spec, request, model->second)) return true;
+    if (model == models_.end()) continue;
+    if (!is_too_long(spec, request, count(request, model->second), model->second)) return true;
   }
   return false;
 }

@@ -31,8 +31,9 @@ class Pieces {
   // The request for the job on this model: for its text, or for what its pieces were made into.
   ChatRequest request(const Job& job, const BatchSpec& spec, const Model& model);
   TokenCount count(const ChatRequest& request, const Model& model);
-  // The request, or a translation's answer, does not fit.
-  bool is_too_long(const BatchSpec& spec, const ChatRequest& request, const Model& model);
+  // The request of so many tokens, or a translation's answer, does not fit.
+  bool is_too_long(const BatchSpec& spec, const ChatRequest& request, const TokenCount& input,
+                   const Model& model);
   // A model of the route after `position` can take it.
   bool fits_further_on(const BatchSpec& spec, const Route& route, int position,
                        const ChatRequest& request);

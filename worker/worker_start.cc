@@ -285,7 +285,7 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   lock_.set_suspect(job.id.value);
   const ChatRequest request = pieces_.request(job, *batch.spec, model);
   const TokenCount input = pieces_.count(request, model);
-  if (pieces_.is_too_long(*batch.spec, request, model)) {
+  if (pieces_.is_too_long(*batch.spec, request, input, model)) {
     const bool fits_later = pieces_.fits_further_on(*batch.spec, route, position, request);
     if (!fits_later && pieces_.cut(job, *batch.spec, request, model, false)) {
       lock_.set_suspect(0);
