@@ -1,5 +1,7 @@
 #include "llm/request.h"
 
+#include <fmt/format.h>
+
 #include <utf8.h>
 
 #include <algorithm>
@@ -106,6 +108,31 @@ EncodedRequest encode_request(const ChatRequest& request, const Model& model, co
   encoded.body = body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
   encoded.max_input_tokens = static_cast<std::int64_t>(encoded.body.size()) + kOverheadTokens;
   return encoded;
+}
+
+std::string unbounded_in_body(const std::string& raw_body) {
+  const auto body = parse_json(raw_body);
+  if (!body || !body->is_object()) return {};
+  for (const char* key : {"web_search_options", "plugins", "modalities", "audio", "best_of",
+                          "prediction", "mcp_servers", "models", "route"}) {
+    if (body->contains(key)) return key;
+  }
+  const auto listed = [](const nlohmann::json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_array() ? *found : nlohmann::json::array();
+  };
+  for (const auto& tool : listed(*body, "tools")) {
+    const std::string type = tool.is_object() ? word_at(tool, "type") : "";
+    if (type != "function") return fmt::format("a tool of type \"{}\"", type);
+  }
+  for (const auto& message : listed(*body, "messages")) {
+    if (!message.is_object()) continue;
+    for (const auto& part : listed(message, "content")) {
+      const std::string type = part.is_object() ? word_at(part, "type") : "";
+      if (type != "text") return fmt::format("content of type \"{}\"", type);
+    }
+  }
+  return {};
 }
 
 // Measured: English 4.4 characters a token, CJK 1.2 to 1.9; the reference's cheap estimator.

@@ -27,6 +27,10 @@ struct EncodedRequest {
   std::int64_t max_output_tokens = 0;  // the request's, within the model's
 };
 
+// What in a whole body makes the provider bill what no count of its bytes bounds: pictures,
+// searches, other media. Empty: nothing.
+std::string unbounded_in_body(const std::string& raw_body);
+
 // The same request, model and form give the same bytes.
 EncodedRequest encode_request(const ChatRequest& request, const Model& model, const Form& form,
                               Dialect dialect);

@@ -92,6 +92,17 @@ TEST_CASE("a request is sent as it is but for the model and the stream", "[reque
   CHECK_FALSE(raised_limit(request, model));
 }
 
+TEST_CASE("what no count of bytes bounds is found in a body", "[requests]") {
+  CHECK(unbounded_in_body(R"({"messages":[{"content":"x"}],"tools":[{"type":"function"}]})") == "");
+  CHECK(unbounded_in_body(R"({"messages":[{"content":[{"type":"text","text":"x"}]}]})") == "");
+  CHECK(
+      has(unbounded_in_body(R"({"messages":[{"content":[{"type":"image_url"}]}]})"), "image_url"));
+  CHECK(has(unbounded_in_body(R"({"messages":[],"tools":[{"type":"web_search"}]})"), "web_search"));
+  CHECK(unbounded_in_body(R"({"messages":[{"content":[{"type":5}]}],"tools":[7]})") != "");
+  CHECK(unbounded_in_body(R"({"messages":5,"tools":null})") == "");
+  CHECK(unbounded_in_body(R"({"messages":[],"web_search_options":{}})") == "web_search_options");
+}
+
 TEST_CASE("replies are results as they are: tools, cut off, several", "[requests]") {
   for (const std::string body :
        {R"({"choices":[{"finish_reason":"tool_calls","message":{"content":null,)"

@@ -120,6 +120,7 @@ class Worker {
   Start start_head(Feed& feed);
   std::optional<Refusal> refusal_at(const Feed& feed, const Link& link, bool is_last);
   Start start_on(Feed& feed, Job job, int position, Lane& lane);
+  std::string unbounded_in(const AgendaBatch& batch, const ChatRequest& request) const;
   Start pass_over(Feed& feed, const Job& job, int position, const TokenCount& input,
                   const Model& model);
   Start send_on(Feed& feed, const Job& job, const ClaimTerms& terms, EncodedRequest encoded,

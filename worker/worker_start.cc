@@ -258,6 +258,13 @@ Worker::Start Worker::hold_unbounded(Feed& feed, const std::string& problem) {
   return block(feed, {problem, kNeverMs, true, true});
 }
 
+// What of a whole body no ceiling bounds, where a cap needs one.
+std::string Worker::unbounded_in(const AgendaBatch& batch, const ChatRequest& request) const {
+  const bool is_capped = batch.row.cap_pusd || caps_.binds(batch.row.tenant);
+  if (!is_capped || request.raw_body.empty()) return {};
+  return unbounded_in_body(request.raw_body);
+}
+
 Worker::Start Worker::pass_over(Feed& feed, const Job& job, int position, const TokenCount& input,
                                 const Model& model) {
   const AgendaBatch& batch = *feed.batch;
@@ -284,6 +291,14 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   const Provider& provider = setup_.providers.at(model.provider);
   lock_.set_suspect(job.id.value);
   const ChatRequest request = pieces_.request(job, *batch.spec, model);
+  if (const std::string what = unbounded_in(batch, request); !what.empty()) {
+    lock_.set_suspect(0);
+    const int last = static_cast<int>(route.chain.size()) - 1;
+    queue_.pass_over(job, last, last + 1, "unbounded",
+                     fmt::format("under a cap a request needs a bound, and it has {}", what));
+    has_more_ = true;
+    return Start::skipped;
+  }
   const TokenCount input = pieces_.count(request, model);
   if (pieces_.is_too_long(*batch.spec, request, input, model)) {
     const bool fits_later = pieces_.fits_further_on(*batch.spec, route, position, request);

@@ -56,6 +56,14 @@ stream = true
   CHECK(cut_off > 0);
   CHECK(sent_count() == 39);  // a cut-off answer is a result, too
   CHECK(docmill("results b --format openai-batch --out dir").code == 2);
+
+  // A picture may cost more than its bytes: never under a cap.
+  write("picture.jsonl",
+        R"({"custom_id":"p","body":{"messages":[{"role":"user","content":[)"
+        R"({"type":"image_url","image_url":{"url":"https://example.com/x.png"}}]}]}})");
+  CHECK(docmill("run requests picture.jsonl --batch p --max-cost 1 -o x.jsonl").code == 1);
+  CHECK(sent_count() == 39);
+  CHECK(docmill("results p").lines()[0].at("error").at("class") == "unbounded");
 }
 
 }  // namespace docmill::process_test
