@@ -6,20 +6,18 @@
 #include <algorithm>
 
 #include "cli/progress.h"
-#include "report/status.h"
 
 namespace docmill {
 namespace {
 
 constexpr int kLookEveryMs = 100;
 
-// A batch that will not go on by itself.
+}  // namespace
+
 bool is_at_rest(const BatchStatus& status) {
   return status.state == "finished" || status.state == "cancelled" || status.state == "held" ||
          status.state == "paused";
 }
-
-}  // namespace
 
 void wait_for_change(Database& db, std::int64_t ms, std::int64_t cost_ms) {
   poll(nullptr, 0, static_cast<int>(std::min<std::int64_t>(cost_ms * 10, 60'000)));

@@ -6,8 +6,12 @@
 #include <vector>
 
 #include "cli/open.h"
+#include "report/status.h"
 
 namespace docmill {
+
+// A batch that does not go on by itself.
+bool is_at_rest(const BatchStatus& status);
 
 // Returns when every batch has ended or waits for a person, or after `timeout_ms` (0: never).
 // The exit code: `run`'s.

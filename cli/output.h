@@ -16,11 +16,11 @@ class FileOutput {
  public:
   explicit FileOutput(const std::optional<std::string>& file);
   void put(std::string_view text);
+  void flush();
   // On disk, under its name, when it returns.
   void close();
 
  private:
-  void flush();
   std::optional<std::string> file_;
   std::string part_;
   Fd fd_;

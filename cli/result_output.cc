@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "base/errors.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/follow.h"
 #include "cli/output.h"
 #include "report/results.h"
 #include "report/results_csv.h"
@@ -15,23 +18,47 @@
 namespace docmill {
 namespace {
 
+bool has_json_output(const BatchSpec& spec) {
+  return spec.kind == TaskKind::extract || spec.kind == TaskKind::requests;
+}
+
 bool has_ended(const ResultRow& row) {
   return row.state == "done" || row.state == "failed" || row.state == "cancelled" ||
          row.state == "held";
 }
 
+// A batch's results, a line each, in one of the formats.
+class ResultLines {
+ public:
+  ResultLines(const Batch& batch, const BatchSpec& spec, const std::string& format)
+      : csv_(spec.json_schema), format_(format), is_json_(has_json_output(spec)) {
+    if (format == "openai-batch" && spec.kind != TaskKind::requests) {
+      throw UsageError(fmt::format("--format openai-batch is for requests; {} is a batch of {}",
+                                   batch.name, spec.task));
+    }
+  }
+
+  std::string header() const { return format_ == "csv" ? csv_.header() : std::string(); }
+  std::string line(const ResultRow& row) const {
+    if (format_ == "csv") return csv_.row(row);
+    return format_ == "openai-batch" ? openai_batch_line(row) : result_line(row, is_json_);
+  }
+
+ private:
+  const ResultsCsv csv_;
+  const std::string format_;
+  const bool is_json_;
+};
+
+bool is_wanted(const ResultRow& row, const ResultFlags& flags) {
+  return !flags.only_failed || row.state == "failed" || row.state == "held";
+}
+
 std::int64_t put_lines(StoreReader& reader, const Batch& batch, const ResultFlags& flags,
                        const BatchSpec& spec) {
   FileOutput out(flags.file);
-  const bool is_json = spec.kind == TaskKind::extract || spec.kind == TaskKind::requests;
-  const ResultsCsv csv(spec.json_schema);
-  const bool is_csv = flags.format == "csv";
-  const bool is_batch = flags.format == "openai-batch";
-  if (is_batch && spec.kind != TaskKind::requests) {
-    throw UsageError(fmt::format("--format openai-batch is for requests; {} is a batch of {}",
-                                 batch.name, spec.task));
-  }
-  if (is_csv) out.put(csv.header());
+  const ResultLines lines(batch, spec, flags.format);
+  out.put(lines.header());
   std::int64_t unfinished = 0;
   bool is_found = false;
   reader.each_result(batch.id, flags.id, [&](const ResultRow& row) {
@@ -40,8 +67,7 @@ std::int64_t put_lines(StoreReader& reader, const Batch& batch, const ResultFlag
       ++unfinished;
       if (flags.id.empty()) return;
     }
-    if (flags.only_failed && row.state != "failed" && row.state != "held") return;
-    out.put(is_csv ? csv.row(row) : is_batch ? openai_batch_line(row) : result_line(row, is_json));
+    if (is_wanted(row, flags)) out.put(lines.line(row));
   });
   if (!flags.id.empty() && !is_found) {
     throw UsageError(
@@ -84,10 +110,9 @@ void note_export(const Global& global, const OpenedReader& opened, BatchId batch
 std::int64_t put_results(const Global& global, OpenedReader& opened, const Batch& batch,
                          const ResultFlags& flags) {
   const BatchSpec spec = parse_batch_spec(batch.spec);
-  const bool is_json = spec.kind == TaskKind::extract || spec.kind == TaskKind::requests;
-  const std::int64_t unfinished = flags.folder
-                                      ? put_files(global, opened.reader, batch, flags, is_json)
-                                      : put_lines(opened.reader, batch, flags, spec);
+  const std::int64_t unfinished =
+      flags.folder ? put_files(global, opened.reader, batch, flags, has_json_output(spec))
+                   : put_lines(opened.reader, batch, flags, spec);
   if (batch.pruned_at_ms) {
     say(global, fmt::format("the results of {} were pruned on {}", batch.name,
                             iso_day(*batch.pruned_at_ms)));
@@ -98,6 +123,42 @@ std::int64_t put_results(const Global& global, OpenedReader& opened, const Batch
     note_export(global, opened, batch.id);
   }
   return unfinished;
+}
+
+int watch_results(const Global& global, OpenedReader& opened, const Batch& batch,
+                  const ResultFlags& flags) {
+  FileOutput out(std::nullopt);
+  const ResultLines lines(batch, parse_batch_spec(batch.spec), flags.format);
+  out.put(lines.header());
+  std::set<std::int64_t> done, failed;  // handed out as such
+  const auto put_new = [&](const std::string& state, std::set<std::int64_t>& handed_out) {
+    for (const JobId job : opened.reader.in_state(batch.id, state)) {
+      if (handed_out.contains(job.value)) continue;
+      const ResultRow row = opened.reader.result(job);
+      if (row.state != state) continue;  // a `retry` came in between, or the old result stands
+      handed_out.insert(job.value);
+      if (is_wanted(row, flags)) out.put(lines.line(row));
+    }
+    out.flush();
+  };
+  for (;;) {
+    const std::int64_t now_ms = opened.clock.now_ms();
+    // Looked at first: what ends after this is not missed.
+    const BatchStatus status =
+        read_status(opened.reader, opened.store, batch.name, now_ms).batches.front();
+    put_new("done", done);
+    put_new("failed", failed);
+    put_new("cancelled", failed);
+    if (is_at_rest(status)) {
+      put_new("held", failed);
+      const std::string state = status.held_reason.empty() ? "" : ": " + status.held_reason;
+      say(global, fmt::format("batch {} is {}{}", batch.name, status.state, state));
+      const bool is_taken = !is_terminal(STDOUT_FILENO) && !flags.only_failed;
+      if (is_taken && status.state == "finished") note_export(global, opened, batch.id);
+      return exit_code_of(status);
+    }
+    wait_for_change(opened.db, 1000, opened.clock.now_ms() - now_ms);
+  }
 }
 
 }  // namespace docmill

@@ -23,4 +23,9 @@ struct ResultFlags {
 std::int64_t put_results(const Global& global, OpenedReader& opened, const Batch& batch,
                          const ResultFlags& flags);
 
+// Results onto stdout as documents end, each once, until the batch rests. The exit code: `run`'s.
+// A document that failed and then, after a retry, was done is handed out as both.
+int watch_results(const Global& global, OpenedReader& opened, const Batch& batch,
+                  const ResultFlags& flags);
+
 }  // namespace docmill

@@ -88,6 +88,10 @@ StoreReader::StoreReader(Database& db)
         ORDER BY j.id LIMIT ?3)sql"),
       result_by_key_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
         WHERE j.batch_id = ?1 AND j.item_key = ?2 AND j.superseded_by IS NULL)sql"),
+      result_by_id_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES "WHERE j.id = ?1"),
+      in_state_(db, R"sql(
+        SELECT id FROM job INDEXED BY job_by_state
+        WHERE batch_id = ?1 AND state = ?2 AND parent_id IS NULL AND superseded_by IS NULL)sql"),
       old_result_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
         WHERE j.superseded_by = ?1 AND j.state = 'done' ORDER BY j.id DESC LIMIT 1)sql"),
       attempts_of_job_(db, R"sql(
@@ -282,16 +286,31 @@ void StoreReader::each_result(BatchId batch, const std::string& item_key,
     }
     if (page.empty()) return;
     last = page.back().id;
-    for (ResultRow& result : page) {
-      if (result.state != "done") {
-        Cursor old = old_result_.run(result.id);
-        if (old.next()) result = read_result(old);
-      }
-      add_attempts(result);
-      take(result);
-    }
+    for (ResultRow& result : page) take(completed(std::move(result)));
     if (!item_key.empty()) return;
   }
+}
+
+ResultRow StoreReader::completed(ResultRow row) {
+  if (row.state != "done") {
+    Cursor old = old_result_.run(row.id);
+    if (old.next()) row = read_result(old);
+  }
+  add_attempts(row);
+  return row;
+}
+
+std::vector<JobId> StoreReader::in_state(BatchId batch, const std::string& state) {
+  std::vector<JobId> jobs;
+  for (Cursor row = in_state_.run(batch, state); row.next();) jobs.push_back({row.integer(0)});
+  return jobs;
+}
+
+ResultRow StoreReader::result(JobId job) {
+  std::optional<ResultRow> found;
+  for (Cursor row = result_by_id_.run(job); row.next();) found = read_result(row);
+  CHECK(found);
+  return completed(std::move(*found));
 }
 
 void StoreReader::add_attempts(ResultRow& result) {

@@ -51,6 +51,10 @@ class StoreReader {
   // `item_key` empty: all.
   void each_result(BatchId batch, const std::string& item_key,
                    const std::function<void(const ResultRow&)>& take);
+  // The documents of the batch in that state, in no order of note; reads no more than an index.
+  std::vector<JobId> in_state(BatchId batch, const std::string& state);
+  // The job must be there.
+  ResultRow result(JobId job);
   void each_attempt(BatchId batch, const std::function<void(const AttemptRow&)>& take);
   // Superseded ones, too.
   void each_job(BatchId batch, const std::function<void(const JobRow&)>& take);
@@ -59,6 +63,7 @@ class StoreReader {
       const std::function<void(const JobRow&, const std::vector<AttemptRow>&)>& take);
 
  private:
+  ResultRow completed(ResultRow row);  // with what the other rows say
   void add_attempts_of_pieces(const JobRow& document, std::vector<AttemptRow>& attempts);
   void add_attempts(ResultRow& row);
   const Batch& words_of(BatchId batch);
@@ -71,8 +76,9 @@ class StoreReader {
   Ledger ledger_;
   std::map<std::int64_t, Batch> words_;  // name, task and tenant, which never change
   Statement batches_, counts_, measured_, open_, unknown_, unpriced_, errors_, worker_, answers_,
-      results_, result_by_key_, old_result_, attempts_of_job_, attempts_, attempts_of_jobs_,
-      attempts_of_pieces_, job_rows_, first_job_, next_retry_, activity_, latencies_, estimates_;
+      results_, result_by_key_, result_by_id_, in_state_, old_result_, attempts_of_job_, attempts_,
+      attempts_of_jobs_, attempts_of_pieces_, job_rows_, first_job_, next_retry_, activity_,
+      latencies_, estimates_;
 };
 
 }  // namespace docmill

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <set>
+
 #include "base/money.h"
 #include "simulate/answer.h"
 #include "tests/process/books.h"
@@ -286,6 +288,27 @@ TEST_CASE_METHOD(OutputTest, "stdout is data alone and -q leaves stderr empty", 
   CHECK(dry.out.find("Nothing was queued or sent") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(folder / "dry.db"));
   CHECK(sent_count() == 1);
+}
+
+TEST_CASE_METHOD(OutputTest, "results --watch hands out each document once, as it ends",
+                 "[process]") {
+  write_texts("docs.jsonl", 40);
+  REQUIRE(docmill("submit summarise docs.jsonl --batch w").code == 0);
+  Process watch = start("results w --watch");
+  REQUIRE(docmill("work --drain").code == 0);
+  REQUIRE(becomes_true(10'000, [&] { return !watch.is_running(); }));
+  CHECK(watch.wait(0)->code == 0);
+  Ran all;
+  all.out = out_of(watch);
+  std::set<std::string> ids;
+  for (const json& line : all.lines()) {
+    CHECK(line.at("state") == "done");
+    ids.insert(line.at("id").get<std::string>());
+  }
+  CHECK(all.lines().size() == 40);
+  CHECK(ids.size() == 40);
+  CHECK(docmill("results w --watch").lines().size() == 40);  // of what has ended long ago
+  CHECK(docmill("results w --watch -o x.jsonl").code == 2);
 }
 
 }  // namespace docmill::process_test
