@@ -396,6 +396,8 @@ void declare_submit_flags(CLI::App& command, SubmitFlags& flags) {
   command.add_option("--from", flags.from, "translate: the language of the documents");
   command.add_option("--schema", flags.schema, "extract: a file with a JSON Schema");
   command.add_option("--fields", flags.fields, "extract: \"name, date, total number\"");
+  command.add_option("--glossary", flags.glossary,
+                     "translate: a CSV or TSV file, term and translation a line");
   command.add_option("--max-cost", flags.max_cost, "USD; the batch never costs more");
   command.add_option("--priority", flags.priority, "higher goes first (default 0)");
   command.add_option("--tenant", flags.tenant, "who it is for; tenants take turns");

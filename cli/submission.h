@@ -29,6 +29,7 @@ struct SubmitFlags {
   std::string from;
   std::string schema;
   std::string fields;
+  std::string glossary;
   std::string max_cost;
   std::string tenant = "default";
   std::string input_format;

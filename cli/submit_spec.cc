@@ -12,6 +12,7 @@
 #include "cli/submission.h"
 #include "config/known.h"
 #include "queue/brake.h"
+#include "tasks/glossary.h"
 #include "tasks/routing.h"
 #include "tasks/task.h"
 
@@ -85,11 +86,20 @@ void add_routes(const SubmitFlags& flags, const Config& config, BatchSpec& spec)
   }
 }
 
+// A file that the user named and that cannot be read is the user's to mend.
+std::string file_of_flag(const std::string& flag, const std::string& path) {
+  try {
+    auto content = read_file(path, 1 << 20);
+    if (content) return std::move(*content);
+  } catch (const WorldError& error) {
+    throw UsageError(fmt::format("{}: {}", flag, error.what()));
+  }
+  throw UsageError(fmt::format("{}: {} is larger than 1 MiB", flag, path));
+}
+
 std::string text_or_file(const std::string& flag, const std::string& value) {
   if (!value.starts_with('@')) return value;
-  const auto content = read_file(value.substr(1), 1 << 20);
-  if (!content) throw UsageError(fmt::format("{}: {} is larger than 1 MiB", flag, value.substr(1)));
-  return std::string(trimmed(*content));
+  return std::string(trimmed(file_of_flag(flag, value.substr(1))));
 }
 
 // Their bodies are OpenAI's, and what they ask for is in them.
@@ -129,6 +139,9 @@ BatchSpec spec_of(const SubmitFlags& flags, const Config& config) {
     parameters.schema_text = text_or_file("--schema", "@" + flags.schema);
   } else if (!flags.fields.empty()) {
     parameters.schema_text = schema_of_fields(flags.fields);
+  }
+  if (!flags.glossary.empty()) {
+    parameters.glossary = glossary_prompt(file_of_flag("--glossary", flags.glossary));
   }
   const auto named = config.tasks.find(flags.task == "summarize" ? "summarise" : flags.task);
   const bool is_own = named != config.tasks.end() && named->second.own;

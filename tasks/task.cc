@@ -189,6 +189,8 @@ BatchSpec make_spec(const std::string& task, const TaskParameters& given, const 
     if (given.to.empty()) throw UsageError(task + " needs --to LANG, for example --to German");
     spec.parameters["to"] = given.to;
     if (!given.from.empty()) spec.parameters["from"] = given.from;
+  } else if (!given.glossary.empty()) {
+    throw UsageError("--glossary belongs to translate, not to " + task);
   }
   if (spec.kind == TaskKind::extract) {
     const std::string schema =
@@ -200,6 +202,7 @@ BatchSpec make_spec(const std::string& task, const TaskParameters& given, const 
   }
   spec.system = own && !own->system.empty() ? filled_in(own->system, values_of(spec))
                                             : built_in_system(spec, given);
+  if (!given.glossary.empty()) spec.system += "\n\n" + given.glossary;
   if (own) spec.prompt = own->prompt;
   return spec;
 }

@@ -20,6 +20,7 @@ struct TaskParameters {
   std::string to;            // translate
   std::string from;          // translate; empty: the model sees for itself
   std::string instructions;  // added to the prompt
+  std::string glossary;      // translate; a paragraph of the prompt (glossary_prompt)
   std::string schema_text;   // extract: the text of a JSON Schema
 };
 
