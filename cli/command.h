@@ -44,6 +44,7 @@ Action add_prices(CLI::App& app, const Global& global);
 Action add_backup(CLI::App& app, const Global& global);
 Action add_prune(CLI::App& app, const Global& global);
 Action add_selftest(CLI::App& app, const Global& global);
+Action add_trial(CLI::App& app, const Global& global);
 Action add_tasks(CLI::App& app, const Global& global);
 Action add_simulate(CLI::App& app, const Global& global);
 

@@ -33,6 +33,7 @@ constexpr struct {
     {"cancel", add_cancel},     {"settle", add_settle}, {"check", add_check},
     {"backup", add_backup},     {"prune", add_prune},   {"simulate", add_simulate},
     {"selftest", add_selftest}, {"prices", add_prices}, {"tasks", add_tasks},
+    {"trial", add_trial},
 };
 
 std::string version() {

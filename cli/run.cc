@@ -39,30 +39,33 @@ std::optional<int> work_on(const Global& global, const Config& config,
 
 }  // namespace
 
+int work_off(const Global& global, const Config& config, const std::filesystem::path& store,
+             const std::string& batch) {
+  if (const std::optional<int> code = work_on(global, config, store, batch)) return *code;
+  say(global, "a worker is running and does it: " + describe_worker(store));
+  return follow(global, store, {batch}, 0);
+}
+
 int run_batch(const Global& global, const Config& config, const std::filesystem::path& store,
               const SubmitFlags& submit_flags, const ResultFlags& results) {
   const Submission submission = submit(global, config, store, submit_flags);
   if (submit_flags.dry_run) return kExitDone;
-  std::optional<int> code = work_on(global, config, store, submission.batch);
-  if (!code) {
-    say(global, "a worker is running and does it: " + describe_worker(store));
-    code = follow(global, store, {submission.batch}, 0);
-  }
+  const int code = work_off(global, config, store, submission.batch);
   OpenedReader opened(store);
   const Batch batch = batch_named(opened.reader, submission.batch);
   put_results(global, opened, batch, results);
-  if (*code == kExitInterrupted) {
+  if (code == kExitInterrupted) {
     say(global, fmt::format("interrupted; nothing is lost. Go on with: docmill work --drain "
                             "--batch {}",
                             batch.name));
-  } else if (*code != kExitDone) {
+  } else if (code != kExitDone) {
     fmt::print(
         stderr, "{}",
         status_view(
             read_status(opened.reader, store, batch.name, opened.clock.now_ms()).batches.front(),
             StoreStatus{store.string(), {}, {}, opened.clock.now_ms()}));
   }
-  return *code;
+  return code;
 }
 
 Action add_run(CLI::App& app, const Global& global) {

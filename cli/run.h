@@ -7,6 +7,10 @@
 
 namespace docmill {
 
+// Works until the batch has ended, or follows the worker that does. The exit code.
+int work_off(const Global& global, const Config& config, const std::filesystem::path& store,
+             const std::string& batch);
+
 // Submits, works until the batch has ended or follows the worker that does, and hands out the
 // results. The exit code.
 int run_batch(const Global& global, const Config& config, const std::filesystem::path& store,

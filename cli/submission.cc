@@ -30,19 +30,6 @@ constexpr std::size_t kJobsAtOnce = 1000;
 constexpr std::size_t kBytesAtOnce = 16 << 20;
 constexpr std::size_t kUnreadableNamed = 5;
 
-std::string batch_name_of(const SubmitFlags& flags, const BatchSpec& spec,
-                          const SystemClock& clock) {
-  if (!flags.batch.empty()) return flags.batch;
-  std::string name = spec.task;
-  if (!flags.to.empty()) name += "-" + lower_ascii(flags.to);
-  const std::string& input = flags.inputs.front();
-  if (input == "-") return name + "-" + iso_time(clock.now_ms());
-  const fs::path path = fs::absolute(input).lexically_normal();
-  const fs::path named = path.has_filename() ? path : path.parent_path();
-  const bool is_folder = fs::is_directory(named);
-  return name + "-" + (is_folder ? named.filename() : named.stem()).string();
-}
-
 void check_batch_name(const std::string& name) {
   const bool clean = !name.empty() && name.size() <= 200 && name.front() != '-' &&
                      is_valid_utf8(name) && printable_line(name) == name;
@@ -167,19 +154,13 @@ std::optional<Reusable> choose_reuse(const std::vector<Reusable>& found, const C
 // Every document that the flags let through, with the route that it takes.
 void each_document(const SubmitFlags& flags, const Config& config, BatchSpec& spec,
                    const std::function<void(Document, int route)>& take) {
-  struct EnoughRead {};
-  std::int64_t left = flags.limit > 0 ? flags.limit : std::numeric_limits<std::int64_t>::max();
-  try {
-    read_documents(flags.inputs, read_options(flags, spec.kind), [&](Document document) {
-      if (left-- == 0) throw EnoughRead{};
-      const int route = route_for(document, flags, config, spec);
-      if (document.error.empty() && route < 0) {
-        document.error = fmt::format("its route \"{}\" is not one of the batch's", document.route);
-      }
-      take(std::move(document), std::max(route, 0));
-    });
-  } catch (const EnoughRead&) {
-  }
+  read_inputs(flags, spec.kind, [&](Document document) {
+    const int route = route_for(document, flags, config, spec);
+    if (document.error.empty() && route < 0) {
+      document.error = fmt::format("its route \"{}\" is not one of the batch's", document.route);
+    }
+    take(std::move(document), std::max(route, 0));
+  });
 }
 
 // A pass that queues nothing.
@@ -314,6 +295,19 @@ void confirm(const Global& global, const SubmitFlags& flags, BatchSpec spec, con
   if (reply != "y" && reply != "Y" && reply != "yes") throw UsageError("nothing was queued");
 }
 
+// What a trial paid for is taken over like any earlier answer; this says if there is none.
+void check_from_trial(const SubmitFlags& flags, const BatchSpec& spec, JobStore& jobs) {
+  if (flags.from_trial.empty()) return;
+  if (flags.fresh) throw UsageError("--fresh asks again for all, --from-trial does not; give one");
+  std::string tried;
+  for (const Link& link : spec.routes.front().chain) {
+    const std::string name = trial_batch(flags.from_trial, link.model);
+    if (jobs.batch(name)) return;
+    tried += (tried.empty() ? "" : ", ") + name;
+  }
+  throw UsageError(fmt::format("--from-trial: there is no batch {}", tried));
+}
+
 void check_same(const Batch& batch, const BatchSpec& wanted) {
   if (batch.cancelled_at_ms) {
     throw UsageError(fmt::format("batch {} was cancelled; give another --batch NAME", batch.name));
@@ -381,6 +375,23 @@ Submission queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const 
 
 }  // namespace
 
+void read_inputs(const SubmitFlags& flags, TaskKind kind,
+                 const std::function<void(Document)>& take) {
+  if (flags.documents != nullptr) {
+    for (const Document& document : *flags.documents) take(document);
+    return;
+  }
+  struct EnoughRead {};
+  std::int64_t left = flags.limit > 0 ? flags.limit : std::numeric_limits<std::int64_t>::max();
+  try {
+    read_documents(flags.inputs, read_options(flags, kind), [&](Document document) {
+      if (left-- == 0) throw EnoughRead{};
+      take(std::move(document));
+    });
+  } catch (const EnoughRead&) {
+  }
+}
+
 void declare_submit_flags(CLI::App& command, SubmitFlags& flags) {
   command
       .add_option("TASK", flags.task,
@@ -413,6 +424,7 @@ void declare_submit_flags(CLI::App& command, SubmitFlags& flags) {
   command.add_option("--brake", flags.brake,
                      "hold the batch when this share of its last 100 documents failed (50%, off)");
   command.add_option("--regions", flags.regions, "documents stay in these regions: eu,apac");
+  command.add_option("--from-trial", flags.from_trial, "take over what this trial paid for");
   command.add_flag("--dry-run", flags.dry_run, "the estimate alone; nothing is queued");
   command.add_flag("--rehearse", flags.rehearse,
                    "the whole run against a simulator: no key, no cost, nothing is kept");
@@ -453,7 +465,7 @@ Submission submit(const Global& global, const Config& given, const fs::path& sto
   const std::optional<std::int64_t> cap_pusd = cap_of(flags, config);
   check_cap(spec, config, flags.tenant, cap_pusd);
   Batch wanted;
-  wanted.name = batch_name_of(flags, spec, SystemClock());
+  wanted.name = default_batch_name(flags, spec);
   check_batch_name(wanted.name);
   KnownStore known(store);
   known.look_for(wanted.name);
@@ -461,6 +473,7 @@ Submission submit(const Global& global, const Config& given, const fs::path& sto
   confirm(global, flags, spec, config, known, cap_pusd);
   const auto opened = std::make_unique<OpenedQueue>(store, config);
   check_prices(flags, spec, config, *opened);
+  check_from_trial(flags, spec, opened->queue.jobs());
   wanted.task = spec.task;
   wanted.tenant = flags.tenant;
   wanted.spec = to_json_text(spec);

@@ -3,12 +3,14 @@
 // What submit and run share: the flags, and documents on their way into a batch.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/open.h"
+#include "documents/document.h"
 #include "tasks/batch_spec.h"
 #include "tasks/estimate.h"
 
@@ -41,6 +43,8 @@ struct SubmitFlags {
   std::string regions;
   std::int64_t priority = 0;
   std::int64_t limit = 0;
+  std::string from_trial;
+  const std::vector<Document>* documents = nullptr;  // in place of the inputs
   bool dry_run = false;
   bool rehearse = false;
   bool yes = false;
@@ -52,6 +56,16 @@ void declare_submit_flags(CLI::App& command, SubmitFlags& flags);
 
 // The spec of the batch that the flags ask for. Throws UsageError.
 BatchSpec spec_of(const SubmitFlags& flags, const Config& config);
+
+// The documents of the inputs, as far as --limit lets them.
+void read_inputs(const SubmitFlags& flags, TaskKind kind,
+                 const std::function<void(Document)>& take);
+
+// --batch, or TASK-INPUTNAME.
+std::string default_batch_name(const SubmitFlags& flags, const BatchSpec& spec);
+
+// The batch of a trial in which one of its models, or its judge, works.
+std::string trial_batch(const std::string& trial, const std::string& what);
 
 struct Submission {
   std::string batch;

@@ -121,6 +121,22 @@ void check_for_requests(const BatchSpec& spec, const Config& config) {
 
 }  // namespace
 
+std::string default_batch_name(const SubmitFlags& flags, const BatchSpec& spec) {
+  if (!flags.batch.empty()) return flags.batch;
+  std::string name = spec.task;
+  if (!flags.to.empty()) name += "-" + lower_ascii(flags.to);
+  const std::string& input = flags.inputs.front();
+  if (input == "-") return name + "-" + iso_time(SystemClock().now_ms());
+  const fs::path path = fs::absolute(input).lexically_normal();
+  const fs::path named = path.has_filename() ? path : path.parent_path();
+  const bool is_folder = fs::is_directory(named);
+  return name + "-" + (is_folder ? named.filename() : named.stem()).string();
+}
+
+std::string trial_batch(const std::string& trial, const std::string& what) {
+  return fmt::format("trial/{}/{}", trial, what);
+}
+
 BatchSpec spec_of(const SubmitFlags& flags, const Config& config) {
   if (config.models.empty()) {
     throw UsageError(

@@ -1,0 +1,95 @@
+// docmill trial: the same documents through several models, and what they came to.
+
+#include <set>
+
+#include "tests/process/books.h"
+
+namespace docmill::process_test {
+namespace {
+
+constexpr const char* kTrialModels = R"toml(
+[worker]
+in_flight = 8
+[providers.sim]
+base_url = "@URL@"
+[models.m]
+provider = "sim"
+input = 3
+output = 15
+[models.n]
+provider = "sim"
+input = 1
+output = 2
+[models.j]
+provider = "sim"
+json = "schema"
+input = 1
+output = 2
+)toml";
+
+}  // namespace
+
+TEST_CASE_METHOD(MillTest,
+                 "a trial compares models on the same documents, and is not paid for twice",
+                 "[process]") {
+  simulate("");
+  configure(kTrialModels);
+  write_texts("docs.jsonl", 60);
+  const std::string trial = "trial summarise docs.jsonl --models m,n --sample 12 --format json";
+  const auto ran = docmill(trial).json();
+  CHECK(sent_count() == 24);
+  std::map<std::string, std::int64_t> sent_to;
+  for (const LogLine& line : sent()) ++sent_to[line.model];
+  CHECK(sent_to["m"] == 12);
+  CHECK(sent_to["n"] == 12);
+  const auto& models = ran.at("models");
+  REQUIRE(models.size() == 2);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto name = models[i].at("model").get<std::string>();
+    const auto totals = docmill("report trial/summarise-docs/" + name + " --format json").json();
+    CHECK(models[i].at("documents") == 12);
+    CHECK(models[i].at("done") == 12);
+    CHECK(models[i].at("spent_usd") == totals.at("totals").at("cost_usd"));
+  }
+
+  // The same again is free, and a batch over all of it pays for what the trial did not.
+  CHECK(docmill(trial).json() == ran);
+  CHECK(sent_count() == 24);
+  REQUIRE(docmill("run summarise docs.jsonl --models m --from-trial summarise-docs -o all.jsonl")
+              .code == 0);
+  CHECK(sent_count() == 24 + 48);
+  CHECK(docmill("submit summarise docs.jsonl --batch x --models j --from-trial summarise-docs")
+            .code == 2);
+
+  const Ran table = docmill("trial summarise docs.jsonl --models m,n --sample 12");
+  CHECK(table.out.find("12/12 (76-100 %)") != std::string::npos);
+  CHECK(docmill("trial summarise docs.jsonl --models m,m").code == 2);
+  CHECK(docmill("trial summarise docs.jsonl --models m,none").code == 2);
+  CHECK(sent_count() == 24 + 48);
+}
+
+TEST_CASE_METHOD(MillTest, "a judge sees each pair in both orders, and --max-cost is for all of it",
+                 "[process]") {
+  simulate("");
+  configure(kTrialModels);
+  write_texts("docs.jsonl", 20);
+  const auto judged =
+      docmill("trial summarise docs.jsonl --models m,n --sample 10 --judge j --format json").json();
+  REQUIRE(judged.at("verdicts").size() == 1);
+  const auto& verdict = judged.at("verdicts")[0];
+  CHECK(verdict.at("wins").get<int>() + verdict.at("ties").get<int>() +
+            verdict.at("losses").get<int>() ==
+        10);
+  std::int64_t asked = 0;
+  for (const LogLine& line : sent()) asked += line.model == "j";
+  CHECK(asked == 20);
+
+  // The cap holds over the models together: what the first spends, the second has not.
+  const Ran capped = docmill(
+      "trial summarise docs.jsonl --models m,n --sample 10 --batch c --instructions Briefly "
+      "--max-cost 0.0000001");
+  CHECK(capped.code != 0);
+  CHECK(sent_count() == 40);
+}
+
+}  // namespace docmill::process_test
