@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "cli/run.h"
 #include "llm/json_text.h"
+#include "report/ballot.h"
 #include "report/trial_report.h"
 
 namespace docmill {
@@ -130,14 +131,7 @@ class Trial {
   // Each pair of models on each document that both have an answer to, in both orders.
   int judge(const std::vector<std::string>& models, const std::vector<Document>& documents,
             const std::string& system) {
-    std::map<std::string, std::map<std::string, std::string>> outputs;  // by model, by id
-    OpenedReader opened(store_);
-    for (const std::string& model : models) {
-      const Batch batch = batch_named(opened.reader, trial_batch(name_, model));
-      opened.reader.each_result(batch.id, "", [&](const ResultRow& row) {
-        if (row.output) outputs[model][row.item_key] = *row.output;
-      });
-    }
+    Outputs outputs = outputs_of(models);
     std::vector<Document> pairs;
     for (std::size_t a = 0; a < models.size(); ++a) {
       for (std::size_t b = a + 1; b < models.size(); ++b) {
@@ -170,12 +164,40 @@ class Trial {
     return run(config, flags, "judge-" + flags_.judge);
   }
 
+  std::vector<BallotDocument> ballot(const std::vector<std::string>& models,
+                                     const std::vector<Document>& documents) {
+    Outputs outputs = outputs_of(models);
+    std::vector<BallotDocument> ballot;
+    for (const Document& document : documents) {
+      BallotDocument entry{document.id, document.text, {}};
+      for (const std::string& model : models) {
+        const auto output = outputs[model].find(document.id);
+        if (output != outputs[model].end()) entry.answers.push_back({model, output->second});
+      }
+      if (entry.answers.size() > 1) ballot.push_back(std::move(entry));
+    }
+    return ballot;
+  }
+
   std::vector<Verdict> verdicts(const std::vector<std::string>& models);
 
  private:
+  using Outputs = std::map<std::string, std::map<std::string, std::string>>;  // by model, by id
+
+  Outputs outputs_of(const std::vector<std::string>& models) {
+    Outputs outputs;
+    OpenedReader opened(store_);
+    for (const std::string& model : models) {
+      const Batch batch = batch_named(opened.reader, trial_batch(name_, model));
+      opened.reader.each_result(batch.id, "", [&](const ResultRow& row) {
+        if (row.output) outputs[model][row.item_key] = *row.output;
+      });
+    }
+    return outputs;
+  }
+
   void add_pair(const Document& document, const std::string& first, const std::string& second,
-                std::map<std::string, std::map<std::string, std::string>>& outputs,
-                std::vector<Document>& pairs) {
+                Outputs& outputs, std::vector<Document>& pairs) {
     const auto one = outputs[first].find(document.id);
     const auto two = outputs[second].find(document.id);
     if (one == outputs[first].end() || two == outputs[second].end()) return;
@@ -272,6 +294,16 @@ int run_trial(const Global& global, const TrialFlags& flags) {
     rows.push_back(
         trial_row(opened.reader, batch_named(opened.reader, trial_batch(name, model)), model));
   }
+  if (rows.front().documents > static_cast<std::int64_t>(documents.size())) {
+    say(global, fmt::format("figures are of all {} documents that this trial has had; --batch NAME "
+                            "begins another",
+                            rows.front().documents));
+  }
+  if (flags.format == "html") {
+    put(flags.file,
+        ballot_page(name, trial.ballot(models, documents), trial_table(rows, verdicts)));
+    return worst;
+  }
   put(flags.file,
       flags.format == "json" ? trial_json(rows, verdicts) : trial_table(rows, verdicts));
   say(global, fmt::format("the whole with what was paid for here: docmill submit {} ... "
@@ -289,11 +321,11 @@ Action add_trial(CLI::App& app, const Global& global) {
   command->add_option("--sample", flags.sample, "how many documents (default 50)")
       ->check(CLI::Range(std::int64_t{1}, kMaxSample));
   command->add_option("--judge", flags.judge, "a model that compares the answers, blind");
-  command->add_option("--format", flags.format, "table or json");
+  command->add_option("--format", flags.format, "table, json, or html: a page to vote on, blind");
   command->add_option("-o", flags.file, "into this file instead of stdout");
   return [&global] {
-    if (flags.format != "table" && flags.format != "json") {
-      throw UsageError("--format: table or json");
+    if (flags.format != "table" && flags.format != "json" && flags.format != "html") {
+      throw UsageError("--format: table, json or html");
     }
     if (flags.submit.models.empty()) throw UsageError("trial needs --models A,B");
     if (!flags.submit.route.empty() || !flags.submit.from_trial.empty()) {

@@ -167,4 +167,31 @@ TEST_CASE_METHOD(BrowserTest, "a page cannot be made to run what a document's na
   CHECK(refused.document.find("data-charts=") == std::string::npos);
 }
 
+TEST_CASE_METHOD(BrowserTest, "a browser runs the page on which answers are voted on",
+                 "[process]") {
+  simulate("");
+  configure(kConfig);
+  write("docs.jsonl",
+        json{{"id", "</script><script>alert(1)</script>"}, {"text", "</div><b>one"}}.dump() + "\n" +
+            json{{"id", "{{key}}"}, {"text", "<!-- two \u202e"}}.dump() + "\n");
+  REQUIRE(docmill("trial summarise docs.jsonl --models steady,asked_about --format html -o v.html")
+              .code == 0);
+  const std::string written = read(folder / "v.html");
+  CHECK(written.find("src=") == std::string::npos);
+  const auto key =
+      json::parse(between(written, "<script type=\"application/json\" id=\"key\">", "</script>"));
+  REQUIRE(key.size() == 2);
+  const Seen seen = open("v.html");
+  CHECK(seen.console.empty());
+  CHECK(between(seen.document, "id=\"votes\">", "<") == "0 of 2 documents have a vote.");
+  std::size_t choices = 0;
+  for (std::size_t at = 0; (at = seen.document.find("type=\"radio\"", at)) != std::string::npos;
+       ++at) {
+    ++choices;
+  }
+  CHECK(choices == 6);
+  // No answer says whose it is before it is asked for.
+  CHECK(between(seen.document, "data-place=\"0\">", "<").empty());
+}
+
 }  // namespace docmill::process_test
