@@ -26,14 +26,29 @@ constexpr struct {
   const char* name;
   Add add;
 } kCommands[] = {
-    {"init", add_init},         {"submit", add_submit}, {"run", add_run},
-    {"work", add_work},         {"wait", add_wait},     {"status", add_status},
-    {"results", add_results},   {"report", add_report}, {"retry", add_retry},
-    {"explain", add_explain},   {"pause", add_pause},   {"resume", add_resume},
-    {"cancel", add_cancel},     {"settle", add_settle}, {"check", add_check},
-    {"backup", add_backup},     {"prune", add_prune},   {"simulate", add_simulate},
-    {"selftest", add_selftest}, {"prices", add_prices}, {"tasks", add_tasks},
+    {"init", add_init},
+    {"submit", add_submit},
+    {"run", add_run},
+    {"work", add_work},
+    {"wait", add_wait},
+    {"status", add_status},
+    {"results", add_results},
+    {"report", add_report},
+    {"retry", add_retry},
+    {"explain", add_explain},
+    {"pause", add_pause},
+    {"resume", add_resume},
+    {"cancel", add_cancel},
+    {"settle", add_settle},
+    {"check", add_check},
+    {"backup", add_backup},
+    {"prune", add_prune},
+    {"simulate", add_simulate},
+    {"selftest", add_selftest},
+    {"prices", add_prices},
+    {"tasks", add_tasks},
     {"trial", add_trial},
+    {"completion", add_completion},
 };
 
 std::string version() {
