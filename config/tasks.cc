@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "config/parts.h"
+#include "documents/language.h"
 #include "tasks/schema.h"
 #include "tasks/task.h"
 
@@ -46,15 +47,24 @@ Link read_link(const toml::node& node, const TomlTable& table) {
   return named;
 }
 
+// "word", or ["word", "other"].
+std::vector<std::string> one_or_more(TomlTable& table, const char* key) {
+  const toml::node* node = table.node(key);
+  if (node != nullptr && node->is_string()) return {table.text(key).value_or("")};
+  return table.texts(key).value_or(std::vector<std::string>());
+}
+
 Rule read_rule(TomlTable& table, const std::map<std::string, Chain>& routes) {
   Rule rule;
-  const toml::node* matches = table.node("matches");
-  if (matches != nullptr && matches->is_string()) {
-    rule.matches.push_back(table.text("matches").value_or(""));
-  } else {
-    rule.matches = table.texts("matches").value_or(rule.matches);
-  }
+  rule.matches = one_or_more(table, "matches");
   for (std::string& word : rule.matches) word = lower_ascii(word);
+  rule.languages = one_or_more(table, "language");
+  for (const std::string& code : rule.languages) {
+    if (!is_language_code(code)) {
+      table.fail("language", fmt::format("\"{}\" is no language's code, such as \"de\" or \"zh\"",
+                                         printable_line(code)));
+    }
+  }
   rule.over_tokens = table.whole("over_tokens", 0, 1'000'000'000);
   rule.over_chars = table.whole("over_chars", 0, 1'000'000'000);
   const std::optional<std::string> route = table.text("route");

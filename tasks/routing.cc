@@ -6,6 +6,7 @@
 
 #include "base/money.h"
 #include "base/text.h"
+#include "documents/language.h"
 #include "tasks/task.h"
 
 namespace docmill {
@@ -22,6 +23,11 @@ std::int64_t characters_of(const std::string& text) {
 bool fits(const Rule& rule, const std::string& text) {
   if (rule.over_tokens && !is_over(rule.over_tokens, estimated_tokens(text))) return false;
   if (rule.over_chars && !is_over(rule.over_chars, characters_of(text))) return false;
+  if (!rule.languages.empty()) {
+    const std::string language = language_of(text);
+    const auto& wanted = rule.languages;
+    if (std::find(wanted.begin(), wanted.end(), language) == wanted.end()) return false;
+  }
   if (rule.matches.empty()) return true;
   const std::string lower = lower_ascii(text);
   return std::any_of(rule.matches.begin(), rule.matches.end(), [&](const std::string& word) {

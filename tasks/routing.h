@@ -17,6 +17,7 @@ struct Rule {
   std::optional<std::int64_t> over_tokens;
   std::optional<std::int64_t> over_chars;
   std::string route;
+  std::vector<std::string> languages = {};  // it is in one of these (language.h)
 };
 
 struct RoutePolicy {

@@ -466,6 +466,9 @@ TEST_CASE("references lead somewhere") {
                         "over_tokens = 9, route "
                         "= \"lang\" } ]\n",
                         "13: unknown route \"lang\"; did you mean \"long\"?"},
+                       {"[routes.r]\nchain = [\"small\"]\n[tasks.summarise]\nrules = [\n  { "
+                        "language = \"German\", route = \"r\" } ]\n",
+                        "13: \"German\" is no language's code, such as \"de\" or \"zh\""},
                        {"[tasks.sumarise]\nmax_output_tokens = 9\n",
                         "9: unknown task \"sumarise\"; did you mean \"summarise\"? A task of your "
                         "own needs prompt = "

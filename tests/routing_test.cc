@@ -50,6 +50,9 @@ TEST_CASE_METHOD(RoutingTest, "the first rule that fits picks the route; all it 
   policy.rules = {{{}, {}, 3, "long"}};
   CHECK(choose("äöü") == 0);  // three characters, six bytes
   CHECK(choose("äöüß") == 1);
+  policy.rules = {{{}, {}, {}, "long", {"de", "nl"}}};
+  CHECK(choose("The contract begins on the first of January and ends at the end of a year.") == 0);
+  CHECK(choose("Der Vertrag beginnt am ersten Januar und endet am Ende eines Jahres.") == 1);
   policy.rules = {{{}, {}, 3, "absent"}};
   CHECK(choose("four") == 0);  // --regions has left nothing of that route
 }
@@ -116,7 +119,8 @@ chain = ["n"]
 [tasks.summarise]
 chain = [{ model = "m", max_latency = "30s", max_wait = "5m" }, "n"]
 order = "cheapest"
-rules = [{ matches = "Word", over_tokens = 7, over_chars = 8, route = "r" }]
+rules = [
+  { matches = "Word", over_tokens = 7, over_chars = 8, language = ["de", "zh"], route = "r" }]
 [worker]
 disk_reserve = "1GiB"
 [caps]
@@ -148,6 +152,7 @@ tenant.acme.monthly = 500
   CHECK(task.routing.cheapest_first);
   REQUIRE(task.routing.rules.size() == 1);
   CHECK(task.routing.rules[0].matches == std::vector<std::string>{"word"});
+  CHECK(task.routing.rules[0].languages == std::vector<std::string>{"de", "zh"});
   CHECK(task.routing.rules[0].over_tokens == 7);
   CHECK(task.routing.rules[0].over_chars == 8);
   CHECK(config.worker.disk_reserve_bytes == 1 << 30);
