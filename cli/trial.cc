@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "cli/run.h"
 #include "llm/json_text.h"
+#include "llm/request.h"
 #include "report/ballot.h"
 #include "report/trial_report.h"
 
@@ -129,8 +130,9 @@ class Trial {
   }
 
   // Each pair of models on each document that both have an answer to, in both orders.
-  int judge(const std::vector<std::string>& models, const std::vector<Document>& documents,
-            const std::string& system) {
+  // Nothing: there is no such pair.
+  std::optional<int> judge(const std::vector<std::string>& models,
+                           const std::vector<Document>& documents, const std::string& system) {
     Outputs outputs = outputs_of(models);
     std::vector<Document> pairs;
     for (std::size_t a = 0; a < models.size(); ++a) {
@@ -140,9 +142,17 @@ class Trial {
         }
       }
     }
+    // Cut into pieces, a pair would be judged by its parts.
+    const std::int64_t most = config_.models.at(flags_.judge).context_tokens * 3 / 4;
+    const auto too_long = std::erase_if(
+        pairs, [&](const Document& pair) { return estimated_tokens(pair.text) > most; });
+    if (too_long > 0) {
+      say(global_, fmt::format("{} comparisons are too long for {} and are left out",
+                               with_commas(static_cast<std::int64_t>(too_long)), flags_.judge));
+    }
     if (pairs.empty()) {
       say(global_, "there is no document that two models have answered; nothing to judge");
-      return kExitSomeFailed;
+      return std::nullopt;
     }
     Config config = config_;
     OwnTask own;
@@ -265,6 +275,10 @@ int run_trial(const Global& global, const TrialFlags& flags) {
     one.models = model;
     spec_of(one, config);  // every model is known before the first is paid
   }
+  if (!flags.judge.empty()) {
+    one.models = flags.judge;
+    spec_of(one, config);
+  }
   create_or_migrate(store);
   const std::string name = default_batch_name(flags.submit, spec);
   const std::vector<Document> documents = sample_of(global, flags, spec.kind);
@@ -279,14 +293,14 @@ int run_trial(const Global& global, const TrialFlags& flags) {
   }
   std::vector<Verdict> verdicts;
   if (!flags.judge.empty()) {
-    const int code = trial.judge(models, documents, spec.system);
-    if (code == kExitInterrupted) return code;
-    worst = std::max(worst, code);
-    if (code != kExitDone) {
+    const std::optional<int> code = trial.judge(models, documents, spec.system);
+    if (code == kExitInterrupted) return *code;
+    worst = std::max(worst, code.value_or(kExitSomeFailed));
+    if (code.value_or(kExitDone) != kExitDone) {
       say(global, fmt::format("the judge did not answer all: docmill results \"{}\" --failed",
                               trial_batch(name, "judge-" + flags.judge)));
     }
-    if (models.size() > 1) verdicts = trial.verdicts(models);
+    if (code) verdicts = trial.verdicts(models);
   }
   OpenedReader opened(store);
   std::vector<TrialRow> rows;

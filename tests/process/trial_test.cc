@@ -7,6 +7,8 @@
 namespace docmill::process_test {
 namespace {
 
+using nlohmann::json;
+
 constexpr const char* kTrialModels = R"toml(
 [worker]
 in_flight = 8
@@ -18,6 +20,12 @@ input = 3
 output = 15
 [models.n]
 provider = "sim"
+input = 1
+output = 2
+[models.small]
+provider = "sim"
+context_tokens = 2000
+max_output_tokens = 500
 input = 1
 output = 2
 [models.j]
@@ -84,12 +92,20 @@ TEST_CASE_METHOD(MillTest, "a judge sees each pair in both orders, and --max-cos
   for (const LogLine& line : sent()) asked += line.model == "j";
   CHECK(asked == 20);
 
+  CHECK(docmill("trial summarise docs.jsonl --models m,n --sample 10 --judge none").code == 2);
+  // A pair that does not fit the judge is not judged by its parts.
+  write("long.jsonl", json{{"id", "long"}, {"text", std::string(9'000, 'x') + " end."}}.dump());
+  const Ran unjudged =
+      docmill("trial summarise long.jsonl --models m,n --judge small --format json");
+  CHECK(unjudged.err.find("2 comparisons are too long for small") != std::string::npos);
+  CHECK(sent_count() == 42);
+
   // The cap holds over the models together: what the first spends, the second has not.
   const Ran capped = docmill(
       "trial summarise docs.jsonl --models m,n --sample 10 --batch c --instructions Briefly "
       "--max-cost 0.0000001");
   CHECK(capped.code != 0);
-  CHECK(sent_count() == 40);
+  CHECK(sent_count() == 42);
 }
 
 }  // namespace docmill::process_test
