@@ -94,7 +94,15 @@ void MillTest::simulate(const std::string& flags) {
 }
 
 void MillTest::simulate_again(const std::string& flags) {
-  simulate_at(port_, flags);
+  // While it was away its port may have gone to a server of another test, which ends soon.
+  for (int tries = 1;; ++tries) {
+    try {
+      return simulate_at(port_, flags);
+    } catch (const std::runtime_error&) {
+      if (tries == 20) throw;
+    }
+    becomes_true(500, [] { return false; });
+  }
 }
 
 void MillTest::simulate_at(const std::string& port, const std::string& flags) {
