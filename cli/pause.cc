@@ -35,7 +35,8 @@ int resume_provider(const Global& global, const std::string& provider) {
 int resume_batch(const Global& global, const ResumeFlags& flags) {
   const auto opened = open_queue(global);
   const Batch batch = batch_named(*opened, flags.batch);
-  if (batch.cancelled_at_ms || batch.finished_at_ms) {
+  // One that is finished may be submitted to again, under another cap.
+  if (batch.cancelled_at_ms || (batch.finished_at_ms && flags.max_cost.empty())) {
     throw UsageError(fmt::format("{} has ended", batch.name));
   }
   std::optional<std::int64_t> cap_pusd;
@@ -55,8 +56,8 @@ int resume_batch(const Global& global, const ResumeFlags& flags) {
   }
   opened->queue.resume_in_transaction(batch.id, cap_pusd);
   nudge_worker(opened->store);
-  say(global,
-      fmt::format("{} goes on{}", batch.name, cap_pusd ? ", up to " + human_usd(*cap_pusd) : ""));
+  say(global, fmt::format("{} {}{}", batch.name, batch.finished_at_ms ? "is finished" : "goes on",
+                          cap_pusd ? ", up to " + human_usd(*cap_pusd) : ""));
   return kExitDone;
 }
 

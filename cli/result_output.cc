@@ -135,7 +135,7 @@ int watch_results(const Global& global, OpenedReader& opened, const Batch& batch
     for (const JobId job : opened.reader.in_state(batch.id, state)) {
       if (handed_out.contains(job.value)) continue;
       const ResultRow row = opened.reader.result(job);
-      if (row.state != state) continue;  // a `retry` came in between, or the old result stands
+      if (!has_ended(row)) continue;  // a `retry` came in between
       handed_out.insert(job.value);
       if (is_wanted(row, flags)) out.put(lines.line(row));
     }

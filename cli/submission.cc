@@ -308,9 +308,16 @@ void check_from_trial(const SubmitFlags& flags, const BatchSpec& spec, JobStore&
   throw UsageError(fmt::format("--from-trial: there is no batch {}", tried));
 }
 
-void check_same(const Batch& batch, const BatchSpec& wanted) {
+void check_same(const Batch& batch, const BatchSpec& wanted, const SubmitFlags& flags) {
   if (batch.cancelled_at_ms) {
     throw UsageError(fmt::format("batch {} was cancelled; give another --batch NAME", batch.name));
+  }
+  // A cap that was asked for and does not hold would be the worst of all differences.
+  if (!flags.max_cost.empty() && parse_cost_flag("--max-cost", flags.max_cost) != batch.cap_pusd) {
+    throw UsageError(fmt::format(
+        "batch {} is there already, {}: docmill resume {} --max-cost {} changes that", batch.name,
+        batch.cap_pusd ? "capped at $" + exact_usd(*batch.cap_pusd) : "without a cap", batch.name,
+        flags.max_cost));
   }
   const std::string differs = difference(parse_batch_spec(batch.spec), wanted);
   if (differs.empty()) return;
@@ -443,7 +450,7 @@ namespace {
 Submission submit_dry(const Global& global, const Config& config, const fs::path& store,
                       const SubmitFlags& flags, BatchSpec spec, KnownStore& known,
                       const std::optional<std::int64_t>& cap_pusd) {
-  if (known.batch()) check_same(*known.batch(), spec);
+  if (known.batch()) check_same(*known.batch(), spec, flags);
   const Submission sum = count_only(flags, spec, config, known);
   std::string text;
   for (const std::string& line : submission_lines(sum, spec, config, cap_pusd)) text += line + "\n";
@@ -479,7 +486,7 @@ Submission submit(const Global& global, const Config& given, const fs::path& sto
   wanted.spec = to_json_text(spec);
   wanted.cap_pusd = cap_pusd;
   const Batch batch = opened->queue.open_batch_in_transaction(wanted);
-  check_same(batch, spec);
+  check_same(batch, spec, flags);
   const Submission sum = queue_documents(*opened, flags, batch, known.past(), spec);
   for (const std::string& line : submission_lines(sum, spec, config, batch.cap_pusd)) {
     say(global, line);

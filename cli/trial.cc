@@ -103,7 +103,7 @@ class Trial {
         const TrialFlags& flags, const std::string& name)
       : global_(global), config_(config), store_(store), flags_(flags), name_(name) {
     if (!flags.submit.max_cost.empty()) {
-      left_pusd_ = parse_cost_flag("--max-cost", flags.submit.max_cost);
+      cap_pusd_ = parse_cost_flag("--max-cost", flags.submit.max_cost);
     }
   }
 
@@ -111,22 +111,10 @@ class Trial {
   // Returns the exit code.
   int run(const Config& config, SubmitFlags flags, const std::string& what) {
     flags.batch = trial_batch(name_, what);
-    if (left_pusd_) {
-      flags.max_cost = exact_usd(std::max<std::int64_t>(*left_pusd_, 0));
-      OpenedReader before(store_);  // again: the batch keeps the cap that it was given
-      if (const auto known = before.reader.batch(flags.batch); known && known->cap_pusd) {
-        flags.max_cost = exact_usd(*known->cap_pusd);
-      }
-    }
+    if (cap_pusd_) flags.max_cost = exact_usd(cap_for(flags.batch));
     say(global_, fmt::format("--- {}", what));
     submit(global_, config, store_, flags);
-    const int code = work_off(global_, config, store_, flags.batch);
-    if (left_pusd_) {
-      OpenedReader opened(store_);
-      const BatchMoney money = opened.reader.money(batch_named(opened.reader, flags.batch).id);
-      *left_pusd_ -= money.measured_pusd + money.possible_pusd;
-    }
-    return code;
+    return work_off(global_, config, store_, flags.batch);
   }
 
   // Each pair of models on each document that both have an answer to, in both orders.
@@ -206,6 +194,28 @@ class Trial {
     return outputs;
   }
 
+  // What --max-cost leaves to this batch, beside what the trial's others have cost or may cost. One
+  // of an earlier run, with another cap, has this one from now on.
+  std::int64_t cap_for(const std::string& name) {
+    OpenedReader opened(store_);
+    std::int64_t left_pusd = *cap_pusd_;
+    std::optional<Batch> own;
+    for (const Batch& batch : opened.reader.batches()) {
+      if (!batch.name.starts_with(trial_batch(name_, ""))) continue;
+      if (batch.name == name) {
+        own = batch;
+      } else {
+        left_pusd -= batch.spent_pusd + batch.reserved_pusd;
+      }
+    }
+    left_pusd = std::max<std::int64_t>(left_pusd, 0);
+    if (own) {
+      left_pusd = std::max(left_pusd, own->spent_pusd + own->reserved_pusd);
+      OpenedQueue(store_, config_).queue.resume_in_transaction(own->id, left_pusd);
+    }
+    return left_pusd;
+  }
+
   void add_pair(const Document& document, const std::string& first, const std::string& second,
                 Outputs& outputs, std::vector<Document>& pairs) {
     const auto one = outputs[first].find(document.id);
@@ -228,7 +238,7 @@ class Trial {
   const std::filesystem::path store_;
   const TrialFlags& flags_;
   const std::string name_;
-  std::optional<std::int64_t> left_pusd_;
+  std::optional<std::int64_t> cap_pusd_;
 };
 
 // "first" in one order is "second" in the other.

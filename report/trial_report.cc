@@ -107,7 +107,7 @@ TrialRow trial_row(StoreReader& reader, const Batch& batch, const std::string& m
     }
     if (row.state != "done") return;
     ++trial.done;
-    const std::string& output = *row.output;
+    const std::string output = row.output.value_or("");  // none: it was pruned
     trial.output_characters +=
         std::count_if(output.begin(), output.end(), [](char c) { return (c & 0xc0) != 0x80; });
     if (row.usage) trial.output_tokens += row.usage->output_tokens;

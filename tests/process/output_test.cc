@@ -309,6 +309,17 @@ TEST_CASE_METHOD(OutputTest, "results --watch hands out each document once, as i
   CHECK(ids.size() == 40);
   CHECK(docmill("results w --watch").lines().size() == 40);  // of what has ended long ago
   CHECK(docmill("results w --watch -o x.jsonl").code == 2);
+
+  // Where a changed document failed, its old result stands here, too.
+  write("docs.jsonl", R"({"id":"doc-changed","text":"One."})");
+  REQUIRE(docmill("run summarise docs.jsonl --batch v -o x.jsonl").code == 0);
+  write("docs.jsonl", R"({"id":"doc-changed","text":"Two."})");
+  stop_simulating();
+  simulate_again("--mix content_filter=1");
+  CHECK(docmill("run summarise docs.jsonl --batch v -o x.jsonl").code == 1);
+  const std::vector<json> old = docmill("results v --watch").lines();
+  REQUIRE(old.size() == 1);
+  CHECK(old[0].at("state") == "done");
 }
 
 }  // namespace docmill::process_test

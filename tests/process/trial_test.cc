@@ -106,6 +106,31 @@ TEST_CASE_METHOD(MillTest, "a judge sees each pair in both orders, and --max-cos
       "--max-cost 0.0000001");
   CHECK(capped.code != 0);
   CHECK(sent_count() == 42);
+  // Nor does a trial of an earlier run, without a cap, pass one that it is given now.
+  const auto spent = docmill("report --format json").json().at("totals").at("cost_usd");
+  const Ran again =
+      docmill("trial summarise docs.jsonl --models m,n --sample 20 --max-cost 0.0000001");
+  CHECK(again.code == 4);
+  CHECK(sent_count() == 42);
+  CHECK(docmill("report --format json").json().at("totals").at("cost_usd") == spent);
+}
+
+TEST_CASE_METHOD(MillTest, "a cap on a batch that is there is kept or refused, never forgotten",
+                 "[process]") {
+  simulate("");
+  configure(kTrialModels);
+  write_texts("docs.jsonl", 3);
+  const std::string submit = "submit summarise docs.jsonl --batch b --models m";
+  REQUIRE(docmill(submit).code == 0);
+  const Ran refused = docmill(submit + " --max-cost 5");
+  CHECK(refused.code == 2);
+  CHECK(refused.err.find("docmill resume b --max-cost 5") != std::string::npos);
+  REQUIRE(docmill("work --drain").code == 0);
+  CHECK(docmill("resume b --max-cost 5").code == 0);  // finished as it is
+  CHECK(docmill(submit + " --max-cost 5").code == 0);
+  CHECK(docmill(submit + " --max-cost 6 --dry-run").code == 2);
+  CHECK(docmill(submit).code == 0);  // keeps the one that it has
+  CHECK(status("b").at("max_cost_usd") == "5.00");
 }
 
 }  // namespace docmill::process_test
