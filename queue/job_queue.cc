@@ -156,7 +156,8 @@ std::optional<Claim> JobQueue::claim(const Job& job, const ClaimTerms& terms) {
 
 Settled JobQueue::settle(const Claim& claim, const Outcome& outcome, const Settlement& settlement,
                          const std::optional<Answer>& answer, bool unwanted, double random) {
-  CHECK((outcome.ending == Ending::answered) == answer.has_value());
+  CHECK((outcome.ending == Ending::answered || outcome.ending == Ending::changed_structure) ==
+        answer.has_value());
   const std::int64_t now_ms = clock_.now_ms();
   if (const auto change = ledger_.settle(claim.attempt, settlement, now_ms)) {
     jobs_.add_money(claim.job.batch, *change);
@@ -200,7 +201,9 @@ void JobQueue::move_job(const Claim& claim, const Outcome& outcome, const Decisi
   if (decision.move == Move::fail || decision.move == Move::hold) {
     end_above(claim.job, change);
   }
-  if (answer) jobs_.put_output(claim.job.id, claim.attempt, answer->finish_reason, answer->output);
+  if (decision.move == Move::done) {
+    jobs_.put_output(claim.job.id, claim.attempt, answer->finish_reason, answer->output);
+  }
   if (ends_job(decision.move)) touched_.insert(claim.job.batch);
 }
 
@@ -244,9 +247,9 @@ void JobQueue::fail_whole(JobId piece, BatchId batch, const std::string& error_c
   touched_.insert(batch);
 }
 
-void JobQueue::finish_whole(JobId job, BatchId batch, AttemptId attempt,
-                            const std::string& output) {
-  jobs_.pieces().finish(job, attempt, output, clock_.now_ms());
+void JobQueue::finish_whole(JobId job, BatchId batch, AttemptId attempt, const std::string& output,
+                            const std::string& changed) {
+  jobs_.pieces().finish(job, attempt, output, changed, clock_.now_ms());
   touched_.insert(batch);
 }
 

@@ -56,7 +56,9 @@ class JobQueue {
   // The job, which is ready, is blocked by these pieces. False: it is no longer ready.
   bool cut(const Job& job, std::span<const NewPiece> pieces);
   // A job that was blocked is done with what its pieces gave, `attempt` the last of theirs.
-  void finish_whole(JobId job, BatchId batch, AttemptId attempt, const std::string& output);
+  // `changed`: how a translation's structure differs from its source's; empty: it does not.
+  void finish_whole(JobId job, BatchId batch, AttemptId attempt, const std::string& output,
+                    const std::string& changed);
   // ... or fails: what they gave, this piece the last of them, is no result.
   void fail_whole(JobId piece, BatchId batch, const std::string& error_class,
                   const std::string& why);

@@ -51,6 +51,18 @@ Decision retry_or_next(const JobFacts& job, const Outcome& outcome, const Policy
   return decision;
 }
 
+// What was paid for is kept rather than lost over a link, if asking once more does not help.
+Decision mend_or_keep(const JobFacts& job, const Policy& policy, std::int64_t now_ms) {
+  Decision decision;
+  const bool may_ask = job.unsure == 0 && job.tries + 1 < std::max(policy.max_tries, 2) &&
+                       job.requests < policy.max_requests && !job.unwanted;
+  if (!may_ask) return decision;
+  decision.move = Move::retry;
+  decision.run_at_ms = now_ms;
+  decision.counts_try = true;
+  return decision;
+}
+
 // The answer did not fit its limit: once more with a higher one, then for less text at a time,
 // unless reasoning took the room; then another model.
 Decision longer_or_next(const JobFacts& job, Ending ending, std::int64_t now_ms) {
@@ -101,6 +113,8 @@ Decision decide_by_ending(const JobFacts& job, const Outcome& outcome, const Pol
     case Ending::bad_reply:
     case Ending::invalid_output:
       return retry_or_next(job, outcome, policy, now_ms, random);
+    case Ending::changed_structure:
+      return mend_or_keep(job, policy, now_ms);
     case Ending::too_slow:
       if (is_last_model(job)) return retry_or_next(job, outcome, policy, now_ms, random);
       decision.counts_try = true;
@@ -179,6 +193,8 @@ const char* to_string(Ending ending) {
       return "model_changed";
     case Ending::invalid_output:
       return "invalid_output";
+    case Ending::changed_structure:
+      return "changed_structure";
     case Ending::too_long:
       return "too_long";
     case Ending::bad_request:
@@ -197,7 +213,7 @@ const char* to_string(Ending ending) {
 
 bool is_costly(const Outcome& outcome) {
   return outcome.may_be_billed || outcome.was_billed || outcome.ending == Ending::bad_reply ||
-         outcome.ending == Ending::invalid_output;
+         outcome.ending == Ending::invalid_output || outcome.ending == Ending::changed_structure;
 }
 
 Decision decide(const JobFacts& job, const Outcome& outcome, const Policy& policy,

@@ -3,7 +3,7 @@
 // What happens to a job after an attempt. decide() is pure: the same facts give the same decision,
 // and everything else in docmill carries out what it says.
 //
-//   outcome ──▶ done         the answer is the result
+//   outcome ──▶ done         the answer is the result, also one that was not mended when asked to
 //           ├─▶ retry        same model, at run_at; once with a higher output limit
 //           ├─▶ fall_back    another model further down the chain, now
 //           ├─▶ split        its text is cut into pieces, each a job below it
@@ -22,25 +22,26 @@ namespace docmill {
 
 // How an attempt ended, as far as the policy cares.
 enum class Ending {
-  answered,        // a result
-  not_sent,        // no connection: no byte of the request left
-  rate_limited,    // 429 and its like: wait
-  overloaded,      // 502, 503, 529: the model has no capacity now
-  server_error,    // 500 and other complete refusals by a fault of theirs
-  cut,             // connection lost, timed out, gateway error: may have been billed
-  bad_reply,       // a 200 that is no answer: not JSON, no choice, no content
-  too_slow,        // cut by us at the link's max_latency: may have been billed
-  truncated,       // finish_reason length
-  overthought,     // the same, and reasoning took most of it
-  refused,         // content filter, refusal
-  model_changed,   // another model answered than the one that is pinned
-  invalid_output,  // an answer that is not what the task asked for
-  too_long,        // does not fit this model
-  bad_request,     // 400, 422: this request is wrong, whoever is asked
-  model_down,      // 404: every further request to this model would fail alike
-  provider_down,   // bad key, no money, redirect: the same for all models of the provider
-  repaired,        // a parameter was refused; the next request is written without it
-  aborted,         // by us: cancel --now, a second signal
+  answered,           // a result
+  not_sent,           // no connection: no byte of the request left
+  rate_limited,       // 429 and its like: wait
+  overloaded,         // 502, 503, 529: the model has no capacity now
+  server_error,       // 500 and other complete refusals by a fault of theirs
+  cut,                // connection lost, timed out, gateway error: may have been billed
+  bad_reply,          // a 200 that is no answer: not JSON, no choice, no content
+  too_slow,           // cut by us at the link's max_latency: may have been billed
+  truncated,          // finish_reason length
+  overthought,        // the same, and reasoning took most of it
+  refused,            // content filter, refusal
+  model_changed,      // another model answered than the one that is pinned
+  invalid_output,     // an answer that is not what the task asked for
+  changed_structure,  // a translation with other headings, links or placeholders than its source
+  too_long,           // does not fit this model
+  bad_request,        // 400, 422: this request is wrong, whoever is asked
+  model_down,         // 404: every further request to this model would fail alike
+  provider_down,      // bad key, no money, redirect: the same for all models of the provider
+  repaired,           // a parameter was refused; the next request is written without it
+  aborted,            // by us: cancel --now, a second signal
 };
 
 const char* to_string(Ending ending);

@@ -130,7 +130,8 @@ std::string headline(const JobLife& life, const Money& money) {
   if (life.state == "done" && !life.attempts.empty()) {
     text += " by " + printable_line(life.attempts.back().model);
   }
-  if (!life.error_class.empty() && (life.state == "failed" || life.state == "held")) {
+  const bool has_ended = life.state == "failed" || life.state == "held" || life.state == "done";
+  if (!life.error_class.empty() && has_ended) {
     text += " (" + printable_line(life.error_class) + ")";
   }
   text += ", $" + (money.cost_pusd == 0 ? "0" : exact_usd(money.cost_pusd));
@@ -174,7 +175,9 @@ std::string ending_of(const Explained& explained, const JobLife& life, Times& ti
   const std::string at = life.finished_at_ms ? times.at(*life.finished_at_ms) + "  " : "";
   if (life.is_superseded) return at + "superseded: the document was submitted with another text\n";
   if (life.state == "done") {
-    return fmt::format("{}result stored: docmill results {} --id {}\n", at, batch,
+    const std::string but =
+        life.error_message.empty() ? "" : ", though " + printable_line(life.error_message);
+    return fmt::format("{}result stored{}: docmill results {} --id {}\n", at, but, batch,
                        printable_line(life.item_key));
   }
   if (life.state == "cancelled") return at + "cancelled with its batch\n";

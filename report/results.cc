@@ -109,7 +109,7 @@ std::string result_line(const ResultRow& row, bool is_json) {
     if (const auto extra = parse_json(row.extra)) line["extra"] = ordered_json(*extra);
   }
   line["error"] = nullptr;
-  if (!row.error_class.empty() && row.state != "done") {
+  if (!row.error_class.empty()) {  // of one that is done: what is not as it should be
     line["error"] = {{"class", row.error_class}, {"message", row.error_message}};
   }
   return line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";

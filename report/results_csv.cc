@@ -48,9 +48,8 @@ std::string ResultsCsv::row(const ResultRow& row) const {
   }
   cells.push_back({row.model});
   cells.push_back(row.is_unpriced ? CsvCell{} : CsvCell{exact_usd(row.cost_pusd), true});
-  const bool has_failed = !row.error_class.empty() && row.state != "done";
-  cells.push_back({has_failed ? row.error_class : std::string()});
-  cells.push_back({has_failed ? row.error_message : std::string()});
+  cells.push_back({row.error_class});
+  cells.push_back({row.error_message});
   cells.push_back({row.source});
   return csv_record(cells);
 }

@@ -42,6 +42,9 @@ std::string simulated_tag(std::string_view system_text, std::string_view user_te
 }
 
 std::string simulated_answer(std::string_view system_text, std::string_view user_text) {
+  if (system_text.find("ranslat") != std::string_view::npos) {
+    return fmt::format("[{}]\n\n{}", simulated_tag(system_text, user_text), user_text);
+  }
   const sim::Digest digest = sim::sha256_pair(system_text, user_text);
   sim::Draws draws(sim::first_word(digest));
   const std::string_view opening = kOpenings[draws.below(kOpenings.size())];

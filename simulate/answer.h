@@ -9,7 +9,8 @@
 
 namespace docmill {
 
-// A few sentences with a tag derived from both texts and some words of `user_text`.
+// A few sentences with a tag derived from both texts and some words of `user_text`. Where the
+// system text speaks of translating: the tag, and `user_text` as it stands.
 //
 // `system_text` is what the messages with role system or developer say, `user_text` what all
 // others say; several messages, or several text parts of one, are joined by a newline.

@@ -121,7 +121,11 @@ JobStore::JobStore(Database& db)
         WHERE j.request_hash = ?1 AND j.state = 'done' AND length(j.request_hash) = 32
           AND j.parent_id IS NULL AND j.reused_from IS NULL AND b.tenant = ?2
         ORDER BY j.id DESC LIMIT 8)sql"),
-      mark_reused_(db, "UPDATE job SET reused_from = ?2, saved_pusd = ?3 WHERE id = ?1"),
+      mark_reused_(db, R"sql(
+        UPDATE job SET reused_from = ?2, saved_pusd = ?3,
+               (error_class, error_message) =
+                 (SELECT error_class, error_message FROM job WHERE id = ?2)
+        WHERE id = ?1)sql"),
       copy_output_(db, R"sql(
         INSERT INTO job_output (job_id, attempt_id, finish_reason, body)
         SELECT ?1, attempt_id, finish_reason, body FROM job_output WHERE job_id = ?2)sql"),

@@ -38,13 +38,17 @@ PieceStore::PieceStore(Database& db)
         FROM job j JOIN job p ON p.parent_id = j.id AND p.piece_level = j.level
         LEFT JOIN job_output o ON o.job_id = p.id
         WHERE j.id = ?1 ORDER BY p.piece)sql"),
+      text_(db, R"sql(
+        SELECT i.body FROM job j JOIN job_input i ON i.id = j.input_id WHERE j.id = ?1)sql"),
       completed_(db, R"sql(
         SELECT j.id FROM job p JOIN job j ON j.id = p.parent_id
         WHERE p.id = ?1 AND j.state = 'blocked' AND p.piece_level = j.level AND NOT EXISTS (
           SELECT 1 FROM job other WHERE other.parent_id = j.id AND other.piece_level = j.level
             AND other.state != 'done'))sql"),
       finish_(db, R"sql(
-        UPDATE job SET state = 'done', finished_at = ?2 WHERE id = ?1 AND state = 'blocked')sql"),
+        UPDATE job SET state = 'done', finished_at = ?2, error_message = ?3,
+               error_class = iif(?3 IS NULL, NULL, 'changed_structure')
+        WHERE id = ?1 AND state = 'blocked')sql"),
       put_output_(db, R"sql(
         INSERT INTO job_output (job_id, attempt_id, finish_reason, body)
         VALUES (?1, ?2, 'stop', ?3))sql"),
@@ -117,6 +121,12 @@ std::vector<Piece> PieceStore::pieces(JobId job) {
   return pieces;
 }
 
+std::string PieceStore::text(JobId job) {
+  Cursor row = text_.run(job);
+  CHECK(row.next());
+  return row.text(0);
+}
+
 std::optional<JobId> PieceStore::completed_by(JobId piece) {
   Cursor row = completed_.run(piece);
   if (!row.next()) return std::nullopt;
@@ -124,8 +134,10 @@ std::optional<JobId> PieceStore::completed_by(JobId piece) {
 }
 
 void PieceStore::finish(JobId job, AttemptId attempt, const std::string& output,
-                        std::int64_t now_ms) {
-  CHECK(finish_.change(job, now_ms) == 1);
+                        const std::string& changed, std::int64_t now_ms) {
+  std::optional<std::string> message;
+  if (!changed.empty()) message = changed;
+  CHECK(finish_.change(job, now_ms, message) == 1);
   put_output_.change(job, attempt, output);
 }
 

@@ -38,10 +38,14 @@ class PieceStore {
   bool cut(JobId job, std::span<const NewPiece> pieces, std::int64_t now_ms);
   // The pieces of its latest cutting, in order.
   std::vector<Piece> pieces(JobId job);
+  // The text that a job which was cut has itself.
+  std::string text(JobId job);
   // The job that this piece belongs to, if it is blocked and all of its pieces are done now.
   std::optional<JobId> completed_by(JobId piece);
-  // A blocked job has its result, or is ready for the request that combines its pieces.
-  void finish(JobId job, AttemptId attempt, const std::string& output, std::int64_t now_ms);
+  // A blocked job has its result, or is ready for the request that combines its pieces. `changed`:
+  // how the result's structure differs from what it should be; empty: it does not.
+  void finish(JobId job, AttemptId attempt, const std::string& output, const std::string& changed,
+              std::int64_t now_ms);
   void make_ready(JobId job);
   // The piece came to `state`, "failed" or "held", and so do the jobs above it, with its reason;
   // what has not begun below them is cancelled.
@@ -59,9 +63,9 @@ class PieceStore {
 
  private:
   Database& db_;
-  Statement block_, insert_, find_input_, insert_input_, pieces_, completed_, finish_, put_output_,
-      make_ready_, parent_, end_, cancel_below_, retry_, retry_documents_, cancel_superseded_,
-      revive_, unwanted_;
+  Statement block_, insert_, find_input_, insert_input_, pieces_, text_, completed_, finish_,
+      put_output_, make_ready_, parent_, end_, cancel_below_, retry_, retry_documents_,
+      cancel_superseded_, revive_, unwanted_;
 };
 
 }  // namespace docmill

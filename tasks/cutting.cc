@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "tasks/structure.h"
 
 namespace docmill {
 namespace {
@@ -22,16 +23,6 @@ struct Part {
 
 // A piece that is this full ends before a heading rather than with it.
 constexpr double kFullEnough = 0.5;
-
-bool is_fence(std::string_view line) {
-  const std::string_view start = trimmed(line);
-  return start.starts_with("```") || start.starts_with("~~~");
-}
-
-bool is_heading(std::string_view line) {
-  const std::size_t marks = line.find_first_not_of('#');
-  return marks != std::string_view::npos && marks >= 1 && marks <= 6 && line[marks] == ' ';
-}
 
 Part without_space(std::string_view text, std::size_t begin, std::size_t end) {
   const auto is_space = [&](std::size_t at) {

@@ -74,7 +74,7 @@ std::string to_combine(const std::vector<Piece>& pieces);
 
 struct CheckedAnswer {
   std::optional<std::string> result;  // absent: the answer is none
-  std::string problem;                // why, one line
+  std::string problem;  // why, one line; with a result: what another answer could do better
 };
 
 // Whether a model's whole answer is what the task asked for, and in which form it is kept: text, or

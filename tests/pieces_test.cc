@@ -119,6 +119,47 @@ TEST_CASE_METHOD(PiecesTest, "a long translation is cut, and its pieces come bac
   CHECK(broken_invariant() == "");
 }
 
+TEST_CASE_METHOD(PiecesTest, "a translation that lost a link is mended once, and kept if it is not",
+                 "[pieces]") {
+  const std::string text = "See [it](https://a.example).";
+  const auto says = [&](const std::string& answer) {
+    net.set_body("small", R"({"model":"small","choices":[{"finish_reason":"stop","message":{)"
+                          R"("content":")" +
+                              answer +
+                              R"("}}],"usage":{"prompt_tokens":5,)"
+                              R"("completion_tokens":5}})");
+  };
+  says("Sieh es.");
+  submit_as("translate", german(), {{"bad", text}});
+  run_until_idle();
+  REQUIRE(net.sent.size() == 2);
+  CHECK(net.bodies[0].find("links: 1 in the text") == std::string::npos);
+  CHECK(net.bodies[1].find("links: 1 in the text, 0 in the answer") != std::string::npos);
+  CHECK(state("bad") == "done");
+  CHECK(output("bad") == "Sieh es.");
+  CHECK(number("SELECT count(*) FROM job WHERE state = 'done' AND error_message = "
+               "'links: 1 in the text, 0 in the answer'") == 1);
+  CHECK(number("SELECT sum(outcome = 'changed_structure') FROM attempt") == 2);
+  CHECK(broken_invariant() == "");
+  says("Sieh [es](https://a.example).");
+  submit_as("translate", german(), {{"good", text + " "}}, "c");
+  run_until_idle();
+  CHECK(net.sent.size() == 3);
+  CHECK(number("SELECT count(*) FROM job WHERE error_class IS NULL") == 1);
+}
+
+TEST_CASE_METHOD(PiecesTest, "a translation in pieces says what all of them lost", "[pieces]") {
+  net.set_body("small", R"({"model":"small","choices":[{"finish_reason":"stop","message":{)"
+                        R"("content":"Etwas."}}],"usage":{"prompt_tokens":5,)"
+                        R"("completion_tokens":5}})");
+  submit_as("translate", german(), {{"long", book(20) + "\n\n## See [it](https://a.example)"}});
+  run_until_idle();
+  CHECK(state("long") == "done");
+  CHECK(number("SELECT count(*) FROM job WHERE parent_id IS NULL AND error_message = "
+               "'headings: 1 in the text, 0 in the answer; links: 1 in the text, 0 in the answer'"
+               " AND error_class = 'changed_structure'") == 1);
+}
+
 TEST_CASE_METHOD(PiecesTest, "summaries of pieces are combined, over several levels", "[pieces]") {
   models["small"].context_tokens = 900;
   net.set_body("small", R"({"model":"small","choices":[{"finish_reason":"stop","message":{)"

@@ -193,7 +193,7 @@ void Lane::rest(std::int64_t until_ms, std::string why) {
 }
 
 void Lane::adapt(const Departure& departure, const Outcome& outcome, std::int64_t now_ms) {
-  if (outcome.ending == Ending::answered) {
+  if (outcome.ending == Ending::answered || outcome.ending == Ending::changed_structure) {
     rests_ = 0;
     if (is_beginning_) {
       rise(kMorePerAnswer);

@@ -33,7 +33,9 @@ std::string Pieces::text_of(const Job& job) {
 
 ChatRequest Pieces::request(const Job& job, const BatchSpec& spec, const Model& model) {
   const bool is_combining = job.level > 0 || job.piece_level > 1;
-  const std::string complaint = job.error_class == "invalid_output" ? job.error_message : "";
+  const bool is_to_mend =
+      job.error_class == "invalid_output" || job.error_class == "changed_structure";
+  const std::string complaint = is_to_mend ? job.error_message : "";
   return request_for(spec, model, text_of(job), job.raised_output_tokens,
                      is_combining ? Step::combine : Step::whole, complaint);
 }
@@ -98,7 +100,9 @@ const JsonSchema* Pieces::schema_of(const BatchSpec& spec) {
 }
 
 CheckedAnswer Pieces::check(const Job& job, const BatchSpec& spec, const std::string& answer) {
-  return check_answer(spec, answer, job.parent ? nullptr : schema_of(spec));
+  CheckedAnswer checked = check_answer(spec, answer, job.parent ? nullptr : schema_of(spec));
+  if (spec.kind == TaskKind::translate) checked.problem = structure_.problem(text_of(job), answer);
+  return checked;
 }
 
 bool Pieces::gather(const Job& done, const BatchSpec& spec) {
@@ -120,7 +124,11 @@ bool Pieces::gather(const Job& done, const BatchSpec& spec) {
       queue_.fail_whole(pieces.back().id, done.batch, "invalid_output", checked.problem);
       break;
     }
-    queue_.finish_whole(*whole, done.batch, pieces.back().attempt, *output);
+    std::string problem;
+    if (spec.kind == TaskKind::translate) {
+      problem = structure_.problem(store.text(*whole), *output);
+    }
+    queue_.finish_whole(*whole, done.batch, pieces.back().attempt, *output, problem);
     log_info("job={} put together from {} pieces", whole->value, pieces.size());
     piece = *whole;
   }

@@ -16,6 +16,7 @@
 #include "llm/tokenizers.h"
 #include "queue/job_queue.h"
 #include "tasks/batch_spec.h"
+#include "tasks/structure.h"
 #include "tasks/task.h"
 
 namespace docmill {
@@ -38,7 +39,8 @@ class Pieces {
   bool fits_further_on(const BatchSpec& spec, const Route& route, int position,
                        const ChatRequest& request);
 
-  // Whether the answer is what the task asks for. Of a piece it need not have everything.
+  // Whether the answer is what the task asks for. Of a piece it need not have everything. A
+  // translation whose structure is not its source's is a result with a problem.
   CheckedAnswer check(const Job& job, const BatchSpec& spec, const std::string& answer);
 
   bool may_cut(const Job& job, const ChatRequest& request) const;
@@ -59,6 +61,7 @@ class Pieces {
   const Models& models_;
   Tokenizers tokenizers_;
   std::map<std::string, std::unique_ptr<JsonSchema>> schemas_;  // by their text
+  StructureCheck structure_;
 };
 
 }  // namespace docmill

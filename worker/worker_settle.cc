@@ -73,13 +73,13 @@ DecodedReply Worker::decode(const Flight& flight, const HttpReply& reply,
     }
   } else if (decoded.outcome.ending == Ending::answered) {
     CheckedAnswer checked = pieces_.check(flight.claim.job, *flight.spec, decoded.text);
-    if (checked.result) {
-      answer = Answer{std::move(*checked.result), decoded.finish_reason};
-    } else {
-      decoded.outcome.ending = Ending::invalid_output;
-      decoded.outcome.error_class = "invalid_output";
-      decoded.outcome.error_message = checked.problem;
+    Outcome& outcome = decoded.outcome;
+    if (!checked.problem.empty()) {
+      outcome.ending = checked.result ? Ending::changed_structure : Ending::invalid_output;
+      outcome.error_class = to_string(outcome.ending);
+      outcome.error_message = checked.problem;
     }
+    if (checked.result) answer = Answer{std::move(*checked.result), decoded.finish_reason};
   }
   return decoded;
 }
@@ -118,7 +118,7 @@ void Worker::after_settle(const Flight& flight, const DecodedReply& decoded, con
   flight.lane->end(flight.departure, outcome, settled.decision, decoded.usage, hints,
                    clock_.now_ms());
   has_more_ = true;  // a slot is free, and the job may be ready again
-  if (outcome.ending == Ending::answered) {
+  if (settled.decision.move == Move::done) {
     ++answers_;
     have_answered_.insert(model.provider);
     in_flight_limit_ = options_.in_flight;
