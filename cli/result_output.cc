@@ -30,8 +30,13 @@ bool has_ended(const ResultRow& row) {
 // A batch's results, a line each, in one of the formats.
 class ResultLines {
  public:
-  ResultLines(const Batch& batch, const BatchSpec& spec, const std::string& format)
-      : csv_(spec.json_schema), format_(format), is_json_(has_json_output(spec)) {
+  ResultLines(StoreReader& reader, const Batch& batch, const BatchSpec& spec,
+              const std::string& format)
+      : reader_(reader),
+        csv_(spec.json_schema),
+        format_(format),
+        is_json_(has_json_output(spec)),
+        tells_pieces_(spec.kind == TaskKind::extract) {
     if (format == "openai-batch" && spec.kind != TaskKind::requests) {
       throw UsageError(fmt::format("--format openai-batch is for requests; {} is a batch of {}",
                                    batch.name, spec.task));
@@ -41,13 +46,18 @@ class ResultLines {
   std::string header() const { return format_ == "csv" ? csv_.header() : std::string(); }
   std::string line(const ResultRow& row) const {
     if (format_ == "csv") return csv_.row(row);
-    return format_ == "openai-batch" ? openai_batch_line(row) : result_line(row, is_json_);
+    if (format_ == "openai-batch") return openai_batch_line(row);
+    const bool is_whole = tells_pieces_ && row.is_cut && row.output;
+    return result_line(row, is_json_,
+                       is_whole ? reader_.result_pieces(row.id) : std::vector<ResultPiece>());
   }
 
  private:
+  StoreReader& reader_;
   const ResultsCsv csv_;
   const std::string format_;
   const bool is_json_;
+  const bool tells_pieces_;  // where in the document each was found
 };
 
 bool is_wanted(const ResultRow& row, const ResultFlags& flags) {
@@ -57,7 +67,7 @@ bool is_wanted(const ResultRow& row, const ResultFlags& flags) {
 std::int64_t put_lines(StoreReader& reader, const Batch& batch, const ResultFlags& flags,
                        const BatchSpec& spec) {
   FileOutput out(flags.file);
-  const ResultLines lines(batch, spec, flags.format);
+  const ResultLines lines(reader, batch, spec, flags.format);
   out.put(lines.header());
   std::int64_t unfinished = 0;
   bool is_found = false;
@@ -128,7 +138,7 @@ std::int64_t put_results(const Global& global, OpenedReader& opened, const Batch
 int watch_results(const Global& global, OpenedReader& opened, const Batch& batch,
                   const ResultFlags& flags) {
   FileOutput out(std::nullopt);
-  const ResultLines lines(batch, parse_batch_spec(batch.spec), flags.format);
+  const ResultLines lines(opened.reader, batch, parse_batch_spec(batch.spec), flags.format);
   out.put(lines.header());
   std::set<std::int64_t> done, failed;  // handed out as such
   const auto put_new = [&](const std::string& state, std::set<std::int64_t>& handed_out) {

@@ -82,7 +82,8 @@ bool has_mark(const fs::path& path) {
 
 }  // namespace
 
-std::string result_line(const ResultRow& row, bool is_json) {
+std::string result_line(const ResultRow& row, bool is_json,
+                        const std::vector<ResultPiece>& pieces) {
   ordered_json line;
   line["id"] = row.item_key;
   line["source"] = row.source;
@@ -93,6 +94,12 @@ std::string result_line(const ResultRow& row, bool is_json) {
     // It was JSON when it was stored; a value that is none now would be a broken store.
     const auto value = is_json ? parse_json(*row.output) : std::nullopt;
     line["output"] = value ? ordered_json(*value) : ordered_json(*row.output);
+  }
+  for (const ResultPiece& piece : pieces) {
+    const auto value = parse_json(piece.output);
+    line["pieces"].push_back({{"begin", piece.begin},
+                              {"end", piece.end},
+                              {"output", value ? ordered_json(*value) : ordered_json(nullptr)}});
   }
   line["model"] = text_or_null(row.model);
   line["finish_reason"] = text_or_null(row.finish_reason);

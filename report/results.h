@@ -10,8 +10,10 @@
 
 namespace docmill {
 
-// One line, with its newline. `is_json`: the output is a JSON value (extract).
-std::string result_line(const ResultRow& row, bool is_json);
+// One line, with its newline. `is_json`: the output is a JSON value (extract). `pieces`: those of
+// an extraction from a long document.
+std::string result_line(const ResultRow& row, bool is_json,
+                        const std::vector<ResultPiece>& pieces = {});
 
 // OpenAI's batch output, a line of it, for a document that was a request: the reply's own bytes, or
 // an error by its class.

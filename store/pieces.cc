@@ -25,10 +25,10 @@ PieceStore::PieceStore(Database& db)
       insert_(db, R"sql(
         INSERT INTO job (batch_id, item_key, content_hash, source, input_id, text_bytes, parent_id,
                          piece, root_id, piece_level, gap, priority, route, position, state,
-                         created_at)
+                         created_at, begin_at)
         SELECT batch_id, item_key || ' #' || level || '.' || ?2, ?3, source, ?4, ?5, id,
                ?2, coalesce(root_id, id), level, ?6, priority, route, 0, 'ready',
-               ?7
+               ?7, ?8
         FROM job WHERE id = ?1)sql"),
       find_input_(db, "SELECT id FROM job_input WHERE hash = ?1"),
       insert_input_(db, "INSERT INTO job_input (hash, body) VALUES (?1, ?2)"),
@@ -107,7 +107,8 @@ bool PieceStore::cut(JobId job, std::span<const NewPiece> pieces, std::int64_t n
     // Another text of the same document may have the same piece.
     const std::string own_hash = sha256_of_parts({std::to_string(job.value), piece.text});
     CHECK(insert_.change(job, ++number, Blob{own_hash}, input,
-                         static_cast<std::int64_t>(piece.text.size()), piece.gap, now_ms) == 1);
+                         static_cast<std::int64_t>(piece.text.size()), piece.gap, now_ms,
+                         piece.begin) == 1);
   }
   return true;
 }

@@ -17,7 +17,8 @@ namespace docmill {
 
 struct NewPiece {
   std::string text;
-  std::string gap;  // what stands between it and the next
+  std::string gap;         // what stands between it and the next; nothing where they overlap
+  std::int64_t begin = 0;  // where in the text it was cut from, in bytes
 };
 
 struct Piece {

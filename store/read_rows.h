@@ -90,6 +90,13 @@ struct ResultRow {
   std::int64_t possible_pusd = 0;
   bool is_unpriced = false;
   bool is_reused = false;  // its result was paid for by another document
+  bool is_cut = false;     // its result was put together from those of its pieces
+};
+
+// A piece of a document, and what came of it.
+struct ResultPiece {
+  std::int64_t begin = 0, end = 0;  // in the document's text, in bytes
+  std::string output;
 };
 
 }  // namespace docmill

@@ -7,7 +7,8 @@
 #define RESULT_COLUMNS                                                                            \
   "j.id, j.item_key, j.source, j.state, coalesce(j.error_class, ''), "                            \
   "coalesce(j.error_message, ''), coalesce(x.extra, ''), o.body, coalesce(o.finish_reason, ''), " \
-  "iif(j.reused_from IS NULL, '', (SELECT model FROM attempt WHERE id = o.attempt_id))"
+  "iif(j.reused_from IS NULL, '', (SELECT model FROM attempt WHERE id = o.attempt_id)), "         \
+  "iif(j.reused_from IS NULL, j.level, (SELECT level FROM job WHERE id = j.reused_from)) > 0"
 #define RESULT_TABLES                                     \
   " FROM job j LEFT JOIN job_extra x ON x.job_id = j.id " \
   "LEFT JOIN job_output o ON o.job_id = j.id "
@@ -42,6 +43,7 @@ ResultRow read_result(Cursor& row) {
   result.finish_reason = row.text(8);
   result.model = row.text(9);
   result.is_reused = !result.model.empty();
+  result.is_cut = !row.is_null(10) && row.integer(10) != 0;
   return result;
 }
 
@@ -89,6 +91,12 @@ StoreReader::StoreReader(Database& db)
       result_by_key_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
         WHERE j.batch_id = ?1 AND j.item_key = ?2 AND j.superseded_by IS NULL)sql"),
       result_by_id_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES "WHERE j.id = ?1"),
+      result_pieces_(db, R"sql(
+        SELECT p.begin_at, p.begin_at + p.text_bytes, o.body
+        FROM job j JOIN job w ON w.id = coalesce(j.reused_from, j.id)
+        JOIN job p ON p.parent_id = w.id AND p.piece_level = w.level
+        JOIN job_output o ON o.job_id = p.id
+        WHERE j.id = ?1 AND p.begin_at IS NOT NULL ORDER BY p.piece)sql"),
       in_state_(db, R"sql(
         SELECT id FROM job INDEXED BY job_by_state
         WHERE batch_id = ?1 AND state = ?2 AND parent_id IS NULL AND superseded_by IS NULL)sql"),
@@ -311,6 +319,14 @@ ResultRow StoreReader::result(JobId job) {
   for (Cursor row = result_by_id_.run(job); row.next();) found = read_result(row);
   CHECK(found);
   return completed(std::move(*found));
+}
+
+std::vector<ResultPiece> StoreReader::result_pieces(JobId job) {
+  std::vector<ResultPiece> pieces;
+  for (Cursor row = result_pieces_.run(job); row.next();) {
+    pieces.push_back({row.integer(0), row.integer(1), row.text(2)});
+  }
+  return pieces;
 }
 
 void StoreReader::add_attempts(ResultRow& result) {

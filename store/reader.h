@@ -55,6 +55,9 @@ class StoreReader {
   std::vector<JobId> in_state(BatchId batch, const std::string& state);
   // The job must be there.
   ResultRow result(JobId job);
+  // What it was put together from, in order; of a result that was taken over, too.
+  // Nothing of pieces that were cut before their places were kept (schema 5), or were pruned.
+  std::vector<ResultPiece> result_pieces(JobId job);
   void each_attempt(BatchId batch, const std::function<void(const AttemptRow&)>& take);
   // Superseded ones, too.
   void each_job(BatchId batch, const std::function<void(const JobRow&)>& take);
@@ -76,9 +79,9 @@ class StoreReader {
   Ledger ledger_;
   std::map<std::int64_t, Batch> words_;  // name, task and tenant, which never change
   Statement batches_, counts_, measured_, open_, unknown_, unpriced_, errors_, worker_, answers_,
-      results_, result_by_key_, result_by_id_, in_state_, old_result_, attempts_of_job_, attempts_,
-      attempts_of_jobs_, attempts_of_pieces_, job_rows_, first_job_, next_retry_, activity_,
-      latencies_, estimates_;
+      results_, result_by_key_, result_by_id_, result_pieces_, in_state_, old_result_,
+      attempts_of_job_, attempts_, attempts_of_jobs_, attempts_of_pieces_, job_rows_, first_job_,
+      next_retry_, activity_, latencies_, estimates_;
 };
 
 }  // namespace docmill

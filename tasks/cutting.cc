@@ -107,8 +107,12 @@ std::vector<Part> chopped(std::string_view text, const Part& whole, std::int64_t
 
 class Cutting {
  public:
-  Cutting(std::string_view text, std::int64_t most_tokens, const CountTokens& count)
-      : text_(text), most_tokens_(std::max<std::int64_t>(most_tokens, 1)), count_(count) {}
+  Cutting(std::string_view text, std::int64_t most_tokens, std::int64_t overlap_tokens,
+          const CountTokens& count)
+      : text_(text),
+        most_tokens_(std::max<std::int64_t>(most_tokens - overlap_tokens, 1)),
+        overlap_tokens_(overlap_tokens),
+        count_(count) {}
 
   std::vector<NewPiece> pieces() {
     for (Part& part : paragraphs(text_)) add(part, UBRK_SENTENCE);
@@ -131,38 +135,60 @@ class Cutting {
     }
     const bool ends_well = part.is_heading && static_cast<double>(tokens_) >
                                                   kFullEnough * static_cast<double>(most_tokens_);
-    if (has_any_ && (tokens_ + part.tokens > most_tokens_ || ends_well)) close();
-    if (!has_any_) begin_ = part.begin;
-    has_any_ = true;
-    end_ = part.end;
+    if (!parts_.empty() && (tokens_ + part.tokens > most_tokens_ || ends_well)) close();
+    parts_.push_back(part);
     tokens_ += part.tokens;
   }
 
   void close() {
-    if (!has_any_) return;
-    if (!pieces_.empty()) {
-      pieces_.back().gap = std::string(text_.substr(last_end_, begin_ - last_end_));
+    if (parts_.empty()) return;
+    std::size_t begin = parts_.front().begin;
+    const std::size_t end = parts_.back().end;
+    if (overlap_tokens_ > 0) {
+      if (overlap_begin_ < last_end_) begin = overlap_begin_;
+      overlap_begin_ = tail_begin();
+    } else if (!pieces_.empty()) {
+      pieces_.back().gap = std::string(text_.substr(last_end_, begin - last_end_));
     }
-    pieces_.push_back({std::string(text_.substr(begin_, end_ - begin_)), ""});
-    last_end_ = end_;
-    has_any_ = false;
+    pieces_.push_back(
+        {std::string(text_.substr(begin, end - begin)), "", static_cast<std::int64_t>(begin)});
+    last_end_ = end;
+    parts_.clear();
     tokens_ = 0;
+  }
+
+  // Where the last sentences of the piece at hand begin that the next one begins with.
+  std::size_t tail_begin() {
+    std::size_t begin = parts_.back().end;
+    std::int64_t left = overlap_tokens_;
+    for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
+      std::vector<Part> sentences = broken(text_, *part, UBRK_SENTENCE);
+      while (!sentences.empty()) {
+        const Part& last = sentences.back();
+        left -= count_(text_.substr(last.begin, last.end - last.begin));
+        if (left < 0) return begin;
+        begin = last.begin;
+        sentences.pop_back();
+      }
+    }
+    return begin;
   }
 
   const std::string_view text_;
   const std::int64_t most_tokens_;
+  const std::int64_t overlap_tokens_;
   const CountTokens& count_;
   std::vector<NewPiece> pieces_;
-  std::size_t begin_ = 0, end_ = 0, last_end_ = 0;
+  std::vector<Part> parts_;  // of the piece at hand
   std::int64_t tokens_ = 0;
-  bool has_any_ = false;
+  std::size_t last_end_ = 0, overlap_begin_ = 0;
 };
 
 }  // namespace
 
 std::vector<NewPiece> cut_text(std::string_view text, std::int64_t most_tokens,
-                               const CountTokens& count) {
-  return Cutting(text, most_tokens, count).pieces();
+                               std::int64_t overlap_tokens, const CountTokens& count) {
+  return Cutting(text, most_tokens, overlap_tokens, count).pieces();
 }
 
 }  // namespace docmill

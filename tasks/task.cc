@@ -24,6 +24,9 @@ constexpr std::int64_t kRaisedBy = 4;
 // A translation may take so many tokens for each of its source (measured over languages: 0.6 to 2).
 constexpr std::int64_t kTranslationGrows = 2;
 constexpr std::int64_t kChatRoomTokens = 16;
+// Some sentences; the share keeps small pieces from being mostly what was read before.
+constexpr std::int64_t kMostOverlapTokens = 100;
+constexpr std::int64_t kOverlapShare = 8;
 // Smaller pieces lose what they are about.
 constexpr std::int64_t kLeastRoom = 64;
 
@@ -304,6 +307,11 @@ std::int64_t room_for_text(const BatchSpec& spec, const Model& model, std::int64
   }
   if (!is_exact) room = room * 4 / 5;
   return std::max<std::int64_t>(room, kLeastRoom);
+}
+
+std::int64_t overlap_tokens(const BatchSpec& spec, std::int64_t most_tokens) {
+  if (spec.kind != TaskKind::extract) return 0;
+  return std::min(kMostOverlapTokens, most_tokens / kOverlapShare);
 }
 
 std::optional<std::string> joined(const BatchSpec& spec, const std::vector<Piece>& pieces) {

@@ -67,6 +67,10 @@ bool may_fit(const ChatRequest& request, const TokenCount& input, const Model& m
 std::int64_t room_for_text(const BatchSpec& spec, const Model& model, std::int64_t system_tokens,
                            bool is_exact);
 
+// How much of the piece before it one of so many tokens begins with: what stands across a cut is
+// found by an extraction, and what is found twice counts once (joined()).
+std::int64_t overlap_tokens(const BatchSpec& spec, std::int64_t most_tokens);
+
 // What the pieces of a document come to. Nothing: it takes a request to combine them.
 std::optional<std::string> joined(const BatchSpec& spec, const std::vector<Piece>& pieces);
 // The text of that request.

@@ -4,6 +4,7 @@
 
 #include "base/money.h"
 #include "report/cost_report.h"
+#include "report/results.h"
 #include "store/reader.h"
 #include "tasks/new_job.h"
 #include "tasks/task.h"
@@ -202,11 +203,31 @@ TEST_CASE_METHOD(PiecesTest, "extractions from pieces are merged", "[pieces]") {
   net.set_body("small", R"({"model":"small","choices":[{"finish_reason":"stop","message":{)"
                         R"("content":"{\"title\":null,\"people\":[\"Ann\"]}"}}],)"
                         R"("usage":{"prompt_tokens":5,"completion_tokens":5}})");
-  submit_as("extract", by_schema(), {{"long", book(200)}});
+  std::string text;
+  for (int i = 1; i < 3000; ++i) text += "Sentence " + std::to_string(i) + " of many. ";
+  submit_as("extract", by_schema(), {{"long", text}});
   run_until_idle();
   CHECK(state("long") == "done");
   CHECK(net.sent.size() > 2);
   CHECK(json::parse(output("long")) == json{{"title", nullptr}, {"people", {"Ann"}}});
+  SqliteCommit commit;
+  Database db(store, Access::read_only, commit);
+  StoreReader reader(db);
+  reader.each_result(batch().id, "long", [&](const ResultRow& row) {
+    CHECK(row.is_cut);
+    const auto pieces = reader.result_pieces(row.id);
+    REQUIRE(pieces.size() == net.sent.size());
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      const auto begin = static_cast<std::size_t>(pieces[i].begin);
+      const auto end = static_cast<std::size_t>(pieces[i].end);
+      CHECK(net.bodies[i].find(json(text.substr(begin, end - begin)).dump()) != std::string::npos);
+      if (i > 0) CHECK(pieces[i].begin < pieces[i - 1].end);  // they overlap
+    }
+    const json line = json::parse(result_line(row, true, pieces));
+    CHECK(line.at("pieces").size() == pieces.size());
+    CHECK(line.at("pieces")[0].at("begin") == 0);
+    CHECK(line.at("pieces")[0].at("output").at("people") == json{"Ann"});
+  });
 
   BatchSpec spec = make_spec("extract", by_schema());
   Piece one, two;

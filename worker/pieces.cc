@@ -78,8 +78,9 @@ bool Pieces::cut(const Job& job, const BatchSpec& spec, const ChatRequest& reque
   const std::int64_t beside = std::max<std::int64_t>(count(request, model).tokens - own.tokens, 0);
   std::int64_t most = room_for_text(spec, model, beside, own.is_exact);
   if (in_half) most = std::min(most, own.tokens / 2 + 1);
-  const std::vector<NewPiece> pieces = cut_text(
-      text, most, [&](std::string_view part) { return tokenizers_.count(model, part).tokens; });
+  const std::vector<NewPiece> pieces =
+      cut_text(text, most, overlap_tokens(spec, most),
+               [&](std::string_view part) { return tokenizers_.count(model, part).tokens; });
   if (pieces.size() < 2 || pieces.size() > kMostPieces) return false;
   if (!queue_.cut(job, pieces)) return false;
   log_info("job={} cut into {} pieces for {}", job.id.value, pieces.size(), model.key);
