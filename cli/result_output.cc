@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <set>
 
 #include "base/errors.h"
@@ -116,6 +117,23 @@ void note_export(const Global& global, const OpenedReader& opened, BatchId batch
 }
 
 }  // namespace
+
+void declare_result_flags(CLI::App& command, ResultFlags& flags) {
+  command.add_option("--format", flags.format, "jsonl, csv, or openai-batch (of requests)");
+  command.add_option("-o", flags.file, "into this file instead of stdout");
+  command.add_option("--out", flags.folder, "a file for each document, below this folder");
+  command.add_flag("--force", flags.force, "replace files that docmill did not write");
+}
+
+void check_result_flags(const ResultFlags& flags) {
+  if (flags.format != "jsonl" && flags.format != "csv" && flags.format != "openai-batch") {
+    throw UsageError("--format: jsonl, csv or openai-batch; and files with --out DIR");
+  }
+  if (flags.format != "jsonl" && flags.folder) {
+    throw UsageError("--out writes a file for each document; --format is for stdout or -o");
+  }
+  if (flags.file && flags.folder) throw UsageError("-o and --out are two places; give one");
+}
 
 std::int64_t put_results(const Global& global, OpenedReader& opened, const Batch& batch,
                          const ResultFlags& flags) {

@@ -12,11 +12,16 @@ namespace docmill {
 struct ResultFlags {
   std::optional<std::string> file;    // -o
   std::optional<std::string> folder;  // --out
-  std::string format = "jsonl";       // or csv
+  std::string format = "jsonl";       // or csv, openai-batch
   std::string id;
   bool only_failed = false;
   bool force = false;
 };
+
+// --format, -o, --out and --force.
+void declare_result_flags(CLI::App& command, ResultFlags& flags);
+// Throws UsageError where they contradict each other.
+void check_result_flags(const ResultFlags& flags);
 
 // How many documents of the batch have not ended. When all have, and all were handed out into a
 // file, a folder or a pipe, the store notes that; `prune` asks for it.

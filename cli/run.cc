@@ -72,12 +72,11 @@ Action add_run(CLI::App& app, const Global& global) {
   CLI::App* command = app.add_subcommand("run", "submit, work, and hand out the results");
   static RunFlags flags;
   declare_submit_flags(*command, flags.submit);
-  command->add_option("--out", flags.results.folder, "a file for each document (else stdout)");
-  command->add_option("-o", flags.results.file, "all results into this JSONL file");
-  command->add_flag("--force", flags.results.force, "replace files that docmill did not write");
+  declare_result_flags(*command, flags.results);
   return [&global] {
-    if (flags.results.file && flags.results.folder) {
-      throw UsageError("-o and --out are two places; give one");
+    check_result_flags(flags.results);
+    if (flags.results.format == "openai-batch" && flags.submit.task != "requests") {
+      throw UsageError("--format openai-batch is for the task requests");
     }
     if (flags.submit.rehearse) return rehearse(global, flags.submit, flags.results);
     const Config config = open_config(global);

@@ -138,8 +138,12 @@ std::string openai_batch_line(const ResultRow& row) {
         "\n",
         id, custom_id, id, body);
   }
-  const ordered_json error = {{"code", row.error_class.empty() ? row.state : row.error_class},
-                              {"message", row.error_message}};
+  ordered_json error = {{"code", row.error_class.empty() ? row.state : row.error_class},
+                        {"message", row.error_message}};
+  if (row.state == "cancelled") {  // OpenAI's own code for that
+    error = {{"code", "batch_cancelled"},
+             {"message", "This request was not executed, because its batch was cancelled."}};
+  }
   return fmt::format(R"({{"id": "{}", "custom_id": {}, "response": null, "error": {}}})"
                      "\n",
                      id, custom_id,

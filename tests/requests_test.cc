@@ -137,6 +137,8 @@ TEST_CASE("output lines are those that OpenAI writes", "[requests]") {
   const json failed = json::parse(openai_batch_line(row));
   CHECK(failed.at("response").is_null());
   CHECK(failed.at("error").at("code") == "bad_request");
+  row.state = "cancelled";
+  CHECK(json::parse(openai_batch_line(row)).at("error").at("code") == "batch_cancelled");
 }
 
 }  // namespace docmill

@@ -40,9 +40,9 @@ TEST_CASE_METHOD(MillTest,
                  "[process]") {
   simulate("");
   configure(kSmallContext);
-  write("book.md", a_book(300));
+  write("book.md", a_book(3000));
   REQUIRE(docmill("submit summarise book.md --batch book").code == 0);
-  for (const std::size_t at : {20u, 60u, 110u}) {
+  for (const std::size_t at : {100u, 200u, 400u}) {
     Process worker = start("work --drain");
     REQUIRE(becomes_true(60'000, [&] { return sent_count() >= at; }));
     worker.kill();
@@ -50,7 +50,7 @@ TEST_CASE_METHOD(MillTest,
   CHECK(docmill("work --drain").code == 0);
 
   StoreView store(store_file);
-  CHECK(store.number("SELECT count(*) FROM job WHERE parent_id IS NOT NULL") > 100);
+  CHECK(store.number("SELECT count(*) FROM job WHERE parent_id IS NOT NULL") > 1000);
   CHECK(store.number("SELECT count(*) FROM job WHERE state != 'done'") == 0);
   CHECK(store.number("SELECT count(*) FROM (SELECT 1 FROM attempt WHERE outcome = 'answered' "
                      "GROUP BY job_id HAVING count(*) > 1)") == 0);

@@ -33,8 +33,9 @@ stream = true
              "\n";
   }
   write("in.jsonl", lines);
-  CHECK(docmill("run requests in.jsonl --batch b --max-cost 1 -o out.jsonl").code == 1);
-  CHECK(docmill("results b --format openai-batch -o batch.jsonl").code == 0);
+  CHECK(docmill("run summarise in.jsonl --batch x --format openai-batch").code == 2);
+  CHECK(docmill("run requests in.jsonl --batch b --max-cost 1 --format openai-batch -o batch.jsonl")
+            .code == 1);
   Ran read_back;
   read_back.out = read(folder / "batch.jsonl");
   const std::vector<json> out = read_back.lines();
