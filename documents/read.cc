@@ -9,7 +9,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <deque>
+#include <future>
 #include <memory>
+#include <semaphore>
+#include <thread>
 #include <unordered_set>
 
 #include "base/errors.h"
@@ -25,6 +29,9 @@ namespace fs = std::filesystem;
 
 // Enough for the first entries of a ZIP.
 constexpr std::size_t kHeadBytes = 4096;
+// Each may take 2 GiB of memory (convert.cc), and what waits behind a slow one is kept in memory.
+constexpr int kMostConversions = 8;
+constexpr std::size_t kMostPending = 32;
 
 using Stream = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 
@@ -35,33 +42,89 @@ std::string head_of(std::FILE* file) {
   return head;
 }
 
+using Cores = std::counting_semaphore<kMostConversions>;
+
+class Turn {
+ public:
+  explicit Turn(Cores& cores) : cores_(cores) { cores_.acquire(); }
+  ~Turn() { cores_.release(); }
+  Turn(const Turn&) = delete;
+
+ private:
+  Cores& cores_;
+};
+
 class Reading {
  public:
   Reading(const ReadOptions& options, const std::function<void(Document)>& take)
       : options_(options), take_(take) {}
 
   void read(const std::string& input);
+  // Hands out what is still converted.
+  void finish();
 
  private:
+  // A file that is converted, or what came after one.
+  struct Pending {
+    Document document;
+    std::future<Decoded> text;  // invalid: the document has it already
+  };
+
   void read_at(const fs::path& path);
   void read_pattern(const std::string& pattern);
   void read_stdin();
   void read_folder(const fs::path& folder, const std::string& id);
   void read_file_at(const fs::path& file, const std::string& id);
   void read_as(Format format, std::FILE* stream, Document document);
-  Decoded text_of(Format format, std::FILE* stream, const std::string& head,
-                  const Document& document);
+  void start_conversion(Format format, Document document);
+  Decoded plain_text(std::FILE* stream);
   bool is_excluded(const std::string& id) const;
   void give(Document document);
+  void hand_out(Document document);
+  void hand_out_first();
 
   const ReadOptions& options_;
   const std::function<void(Document)>& take_;
   // Hashes of the ids so far: 64 bits each, so that a million ids cost some 40 MB.
   std::unordered_set<std::size_t> seen_ids_;
+  // Programs convert side by side; what is read meanwhile waits behind, in the order of reading.
+  Cores cores_{
+      std::clamp<int>(static_cast<int>(std::thread::hardware_concurrency()), 1, kMostConversions)};
+  std::deque<Pending> pending_;
   bool read_stdin_ = false;
 };
 
 void Reading::give(Document document) {
+  if (pending_.empty()) return hand_out(std::move(document));
+  if (pending_.size() >= kMostPending) hand_out_first();
+  pending_.push_back({std::move(document), {}});
+}
+
+void Reading::start_conversion(Format format, Document document) {
+  if (pending_.size() >= kMostPending) hand_out_first();
+  const auto convert_in_turn = [this, format, file = fs::path(document.source)] {
+    const Turn turn(cores_);
+    return convert(format, file, options_.allow_blank_pages);
+  };
+  pending_.push_back({std::move(document), std::async(std::launch::async, convert_in_turn)});
+}
+
+void Reading::hand_out_first() {
+  Pending first = std::move(pending_.front());
+  pending_.pop_front();
+  if (first.text.valid()) {
+    Decoded decoded = first.text.get();
+    first.document.text = std::move(decoded.text);
+    first.document.error = std::move(decoded.error);
+  }
+  hand_out(std::move(first.document));
+}
+
+void Reading::finish() {
+  while (!pending_.empty()) hand_out_first();
+}
+
+void Reading::hand_out(Document document) {
   if (document.id.empty()) document.error = "its id is empty";
   if (!is_valid_utf8(document.id)) document.id = repaired_utf8(document.id);
   if (!seen_ids_.insert(std::hash<std::string>{}(document.id)).second) {
@@ -181,18 +244,16 @@ void Reading::read_as(Format format, std::FILE* stream, Document document) {
   if (format == Format::jsonl) return read_jsonl(records, take);
   if (format == Format::csv) return read_csv(records, ',', options_.records, take);
   if (format == Format::tsv) return read_csv(records, '\t', options_.records, take);
-  Decoded decoded = text_of(format, stream, head, document);
+  if (format != Format::text && !head.empty()) {
+    return start_conversion(format, std::move(document));
+  }
+  Decoded decoded = plain_text(stream);
   document.text = std::move(decoded.text);
   document.error = std::move(decoded.error);
   give(std::move(document));
 }
 
-Decoded Reading::text_of(Format format, std::FILE* stream, const std::string& head,
-                         const Document& document) {
-  if (format != Format::text) {
-    if (head.empty()) return {"", "it is empty"};
-    return convert(format, document.source, options_.allow_blank_pages);
-  }
+Decoded Reading::plain_text(std::FILE* stream) {
   std::string bytes;
   std::string block(1 << 16, '\0');
   while (const std::size_t got = std::fread(block.data(), 1, block.size(), stream)) {
@@ -222,7 +283,7 @@ void Reading::read_stdin() {
   Document document;
   document.id = "stdin";
   document.source = "-";
-  Decoded decoded = text_of(format, stdin, "", document);
+  Decoded decoded = plain_text(stdin);
   if (decoded.error.starts_with("it is larger")) {
     throw UsageError("stdin has more than 64 MiB; give many documents as JSONL");
   }
@@ -237,6 +298,7 @@ void read_documents(const std::vector<std::string>& inputs, const ReadOptions& o
                     const std::function<void(Document)>& take) {
   Reading reading(options, take);
   for (const std::string& input : inputs) reading.read(input);
+  reading.finish();
 }
 
 }  // namespace docmill

@@ -61,6 +61,15 @@ class DocumentsTest {
     return text.find(part) != std::string::npos;
   }
 
+  // In the order in which they come.
+  std::vector<std::string> order() {
+    std::vector<std::string> ids;
+    read_documents({docs.string()}, {}, [&](const Document& document) {
+      ids.push_back(document.id.substr(document.id.find('/') + 1));
+    });
+    return ids;
+  }
+
   Scratch scratch;
   const fs::path docs = scratch.path / "docs";
   DocumentsTest() { fs::create_directory(docs); }
@@ -146,6 +155,22 @@ TEST_CASE_METHOD(DocumentsTest, "a PDF's pages without text are named, or left o
   documents = read(options);
   CHECK(documents.at("docs/partly.pdf").text == "First page\n\nThird page");
   CHECK(has(documents.at("docs/scanned.pdf").error, "scanned?"));
+}
+
+TEST_CASE_METHOD(DocumentsTest, "files are converted side by side and come in their order",
+                 "[documents]") {
+  std::vector<std::string> wanted;
+  for (int i = 10; i < 90; ++i) {  // more than may wait
+    const bool is_pdf = i % 7 != 0;
+    const std::string name = std::to_string(i) + (is_pdf ? ".pdf" : ".txt");
+    write(name, is_pdf ? pdf({"Page of " + name}) : "Text of " + name);
+    wanted.push_back(name);
+  }
+  CHECK(order() == wanted);
+  for (const auto& [id, document] : read()) {
+    INFO(id << ": " << document.error);
+    CHECK(has(document.text, " of " + id.substr(id.find('/') + 1)));
+  }
 }
 
 TEST_CASE_METHOD(DocumentsTest, "misnamed files are what their bytes say, or named",
