@@ -35,6 +35,12 @@ std::int64_t SystemClock::now_ms() const {
   return utc_offset_ms_ + read_ms(CLOCK_BOOTTIME);
 }
 
+std::int64_t monotonic_us() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
+}
+
 std::string iso_time(std::int64_t time_ms) {
   if (!has_four_digit_year(time_ms)) return std::to_string(time_ms);
   const std::tm t = utc(time_ms);

@@ -27,6 +27,9 @@ class SystemClock : public Clock {
   std::int64_t utc_offset_ms_;
 };
 
+// CLOCK_MONOTONIC, in microseconds: the time of systemd's messages.
+std::int64_t monotonic_us();
+
 // "2026-11-24T09:44:40.123Z". Years outside 1970-9999 are shown as their number of ms.
 std::string iso_time(std::int64_t time_ms);
 // "09:44:40" and "24 Nov 09:44", both UTC.

@@ -27,7 +27,7 @@ int check(const Global& global) {
   fmt::print("config {}: {} providers, {} models\n", file ? file->string() : "none",
              config.providers.size(), config.models.size());
   int problems = 0;
-  for (const auto& [name, key] : load_keys(config.providers)) {
+  for (const auto& [name, key] : KeyReader().load(config.providers)) {
     const Provider& provider = config.providers.at(name);
     const bool needs_none = key.secret.is_empty() && key.problem.empty();
     fmt::print("provider {} at {}: {}\n", name, provider.base_url,

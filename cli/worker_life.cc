@@ -4,10 +4,13 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <deque>
 #include <random>
 
 #include "base/errors.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "llm/tokenizers.h"
 #include "report/status.h"
 #include "worker/curl_transport.h"
 #include "worker/keys.h"
@@ -17,6 +20,8 @@
 
 namespace docmill {
 namespace {
+
+constexpr std::int64_t kExtendEveryMs = 1000;
 
 std::map<std::string, std::string> problems_of(const std::map<std::string, Key>& keys) {
   std::map<std::string, std::string> problems;
@@ -33,21 +38,110 @@ void say_recovered(const Global& global, const Recovered& recovered) {
                           recovered.requeued, recovered.held, recovered.unknown));
 }
 
-void obey(const Global& global, Signals& signals, Worker& worker, WorkerLife& life, int& stops) {
-  const Signals::Seen seen = signals.take();
-  if (seen.reload) log_warning("SIGHUP: this version reads its config at start only");
-  if (seen.stops == 0) return;
-  life.stopped = true;
-  life.interrupted |= seen.interrupted;
-  stops += seen.stops;
-  if (stops == 1) {
-    notify_service("STOPPING=1");
-    say(global, "stopping: keeping what is in flight; once more cuts it");
-    worker.stop();
-  } else {
-    worker.abort();
+// The configs that are in use: the last one, and those under which requests still fly.
+class Reloads {
+ public:
+  // All must outlive it. `options` are what the worker was started with, flags included.
+  Reloads(const Global& global, const Config& config, const WorkerOptions& options, KeyReader& keys,
+          CurlTransport& transport, Worker& worker)
+      : global_(global),
+        flags_in_flight_(options.in_flight),
+        config_in_flight_(config.worker.in_flight),
+        store_(config.store),
+        keys_(keys),
+        transport_(transport),
+        worker_(worker) {}
+
+  // A config that is refused changes nothing.
+  void reload() {
+    notify_service(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", monotonic_us()));
+    try {
+      take(open_config(global_));
+      notify_service("READY=1\nSTATUS=reloaded");
+    } catch (const UsageError& error) {
+      log_error("the new config is refused, the old one stays: {}", error.what());
+      notify_service(fmt::format("READY=1\nSTATUS=the new config is refused: {}",
+                                 printable_line(error.what())));
+    }
   }
-}
+
+  void free_old() {
+    if (!has_old_ || worker_.has_retired()) return;
+    has_old_ = false;
+    transport_.forget_retired();
+    configs_.erase(configs_.begin(), configs_.end() - 1);
+  }
+
+ private:
+  void take(Config next) {
+    if (next.store != store_) {
+      log_warning(
+          "[store] path has changed: the worker goes on with its store until it is started "
+          "again");
+    }
+    WorkerOptions options = next.worker;
+    if (flags_in_flight_ != config_in_flight_) options.in_flight = flags_in_flight_;
+    const Config& config = configs_.emplace_back(std::move(next));
+    const std::map<std::string, Key> keys = keys_.load(config.providers);
+    try {
+      worker_.reload({config.providers, config.models, problems_of(keys), tokenizer_folders()},
+                     options);
+    } catch (const UsageError&) {
+      configs_.pop_back();
+      throw;
+    }
+    has_old_ = true;
+    transport_.use(config.providers, keys, options.in_flight, options.max_reply_bytes);
+    say_missing_tokenizers(global_, config);
+    log_info("the config was read again: {} providers, {} models", config.providers.size(),
+             config.models.size());
+  }
+
+  const Global& global_;
+  const int flags_in_flight_, config_in_flight_;
+  const std::filesystem::path store_;
+  KeyReader& keys_;
+  CurlTransport& transport_;
+  Worker& worker_;
+  std::deque<Config> configs_;
+  bool has_old_ = false;
+};
+
+// What signals ask for.
+class Commands {
+ public:
+  Commands(const Global& global, Signals& signals, Worker& worker, WorkerLife& life,
+           Reloads& reloads)
+      : global_(global), signals_(signals), worker_(worker), life_(life), reloads_(reloads) {}
+
+  void obey(std::int64_t now_ms) {
+    const Signals::Seen seen = signals_.take();
+    reloads_.free_old();
+    if (seen.reload) reloads_.reload();
+    if (stops_ > 0 && now_ms >= extend_at_ms_) {
+      // The worker knows when to give up; the unit's TimeoutStopSec need not.
+      extend_at_ms_ = now_ms + kExtendEveryMs;
+      notify_service(fmt::format("EXTEND_TIMEOUT_USEC={}", 10 * kExtendEveryMs * 1000));
+    }
+    if (seen.stops == 0) return;
+    life_.stopped = true;
+    life_.interrupted |= seen.interrupted;
+    stops_ += seen.stops;
+    if (stops_ > 1) return worker_.abort();
+    notify_service("STOPPING=1");
+    say(global_, "stopping: keeping what is in flight; once more cuts it");
+    worker_.stop();
+  }
+
+ private:
+  const Global& global_;
+  Signals& signals_;
+  Worker& worker_;
+  WorkerLife& life_;
+  Reloads& reloads_;
+  int stops_ = 0;
+  std::int64_t extend_at_ms_ = 0;
+};
 
 void judge(WorkerLife& life, StoreReader& reader, std::int64_t since_ms,
            const std::string& only_batch) {
@@ -86,7 +180,8 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
   const SystemClock clock;
   SqliteCommit commit;
   Database db(store, Access::read_write, commit);
-  const std::map<std::string, Key> keys = load_keys(config.providers);
+  KeyReader key_reader;
+  const std::map<std::string, Key> keys = key_reader.load(config.providers);
   CurlTransport::Options transport_options;
   transport_options.in_flight = options.in_flight;
   transport_options.max_reply_bytes = options.max_reply_bytes;
@@ -106,12 +201,13 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
   say_recovered(global, worker.recovered());
   notify_service("READY=1");
   WorkerLife life;
-  int stops = 0;
+  Reloads reloads(global, config, options, key_reader, transport, worker);
+  Commands commands(global, signals, worker, life, reloads);
   Watchdog watchdog;
   worker.run([&] {
     watchdog.feed(clock.now_ms());
     nudges.drain();
-    obey(global, signals, worker, life, stops);
+    commands.obey(clock.now_ms());
     on_wait(reader);
   });
   notify_service("STOPPING=1");

@@ -88,6 +88,7 @@ class JobQueue {
   Ledger& ledger() { return ledger_; }
   PriceList& prices() { return prices_; }
   const Policy& policy() const { return policy_; }
+  void set_policy(const Policy& policy) { policy_ = policy; }
 
  private:
   void move_job(const Claim& claim, const Outcome& outcome, const Decision& decision,

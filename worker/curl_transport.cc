@@ -14,13 +14,9 @@
 #include "base/errors.h"
 #include "base/text.h"
 #include "worker/curl_multi.h"
+#include "worker/endpoint.h"
 
 namespace docmill {
-
-struct ListFree {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-using HeaderList = std::unique_ptr<curl_slist, ListFree>;
 
 namespace {
 
@@ -34,13 +30,6 @@ constexpr std::size_t kMostPerKept = 4;
 constexpr std::int64_t kFirstDeltaTimeoutMs = 120'000;
 // After [DONE] the connection should end; some servers let it stand.
 constexpr std::int64_t kAfterDoneMs = 1000;
-
-void append(HeaderList& list, const std::string& line) {
-  curl_slist* longer = curl_slist_append(list.get(), line.c_str());
-  CHECK(longer != nullptr);
-  static_cast<void>(list.release());
-  list.reset(longer);
-}
 
 template <class Value>
 void set(CURL* easy, CURLoption option, Value value) {
@@ -66,30 +55,7 @@ bool is_certificate_fault(CURLcode code) {
   }
 }
 
-std::string escaped(const std::string& text) {
-  const std::unique_ptr<char, decltype(&curl_free)> out(
-      curl_easy_escape(nullptr, text.c_str(), static_cast<int>(text.size())), &curl_free);
-  return out.get();
-}
-
-std::string query_of(const Provider& provider) {
-  std::string query;
-  for (const auto& [name, value] : provider.query) {
-    query += (query.empty() ? "?" : "&") + escaped(name) + "=" + escaped(value);
-  }
-  return query;
-}
-
 }  // namespace
-
-// A provider as libcurl needs it: what is the same for all of its requests.
-struct CurlTransport::Endpoint {
-  const Provider* provider = nullptr;
-  std::string query;
-  HeaderList headers;
-  Secret key;
-  bool is_connected = false;  // a request went out once, so the name is in the DNS cache
-};
 
 struct CurlTransport::Transfer {
   CurlTransport* owner = nullptr;
@@ -238,31 +204,39 @@ CurlTransport::CurlTransport(const Clock& clock, const Providers& providers,
                              const std::map<std::string, Key>& keys, Options options)
     : clock_(clock), options_(std::move(options)), multi_(std::make_unique<CurlMulti>(clock)) {
   curl_multi_setopt(multi_->handle, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+  use(providers, keys, options_.in_flight, options_.max_reply_bytes);
+}
+
+void CurlTransport::use(const Providers& providers, const std::map<std::string, Key>& keys,
+                        int in_flight, std::int64_t max_reply_bytes) {
+  options_.in_flight = in_flight;
+  options_.max_reply_bytes = max_reply_bytes;
   // By default the cache shrinks with the handles in use, and connections are made anew.
-  curl_multi_setopt(multi_->handle, CURLMOPT_MAXCONNECTS, long{options_.in_flight + 16});
-  curl_multi_setopt(multi_->handle, CURLMOPT_MAX_TOTAL_CONNECTIONS, long{options_.in_flight + 8});
+  curl_multi_setopt(multi_->handle, CURLMOPT_MAXCONNECTS, long{in_flight + 16});
+  curl_multi_setopt(multi_->handle, CURLMOPT_MAX_TOTAL_CONNECTIONS, long{in_flight + 8});
+  std::map<std::string, std::unique_ptr<Endpoint>> before;
+  before.swap(endpoints_);
   for (const auto& [name, provider] : providers) {
-    auto endpoint = std::make_unique<Endpoint>();
-    endpoint->provider = &provider;
-    endpoint->query = query_of(provider);
-    append(endpoint->headers, "Content-Type: application/json");
-    append(endpoint->headers, "Expect:");  // else a large body waits a second for a 100
-    for (const auto& [header, value] : provider.headers) {
-      append(endpoint->headers, header + ": " + value);
-    }
-    if (provider.dialect == Dialect::anthropic) {
-      append(endpoint->headers, "anthropic-version: 2023-06-01");
-    }
     const auto key = keys.find(name);
-    if (key != keys.end() && !key->second.secret.is_empty()) {
-      const std::string& secret = key->second.secret.reveal();
-      endpoint->key = Secret(secret);
-      const char* custom = provider.dialect == Dialect::anthropic ? "x-api-key: " : "api-key: ";
-      const bool bearer = provider.auth == Auth::bearer && provider.dialect == Dialect::openai;
-      append(endpoint->headers, (bearer ? "Authorization: Bearer " : custom) + secret);
-    }
+    auto endpoint =
+        std::make_unique<Endpoint>(provider, key == keys.end() ? nullptr : &key->second);
+    const auto old = before.find(name);
+    endpoint->is_connected = old != before.end() && old->second->is_connected &&
+                             old->second->provider->base_url == provider.base_url;
     endpoints_.emplace(name, std::move(endpoint));
   }
+  for (auto& [name, endpoint] : before) retired_.push_back(std::move(endpoint));
+}
+
+void CurlTransport::forget_retired() {
+  retired_.clear();
+}
+
+const Endpoint& CurlTransport::endpoint_of(const Provider& provider) const {
+  for (const auto& old : retired_) {
+    if (old->provider == &provider) return *old;
+  }
+  return *endpoints_.at(provider.name);
 }
 
 CurlTransport::~CurlTransport() {
@@ -372,7 +346,7 @@ void CurlTransport::cancel(AttemptId attempt) {
 }
 
 void CurlTransport::hide_key(const Provider& provider, bool is_answer, std::string& text) const {
-  docmill::hide_key(endpoints_.at(provider.name)->key, is_answer, text);
+  docmill::hide_key(endpoint_of(provider).key, is_answer, text);
 }
 
 std::vector<Received> CurlTransport::take_received() {

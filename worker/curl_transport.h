@@ -23,6 +23,7 @@
 namespace docmill {
 
 struct CurlMulti;
+struct Endpoint;
 
 class CurlTransport : public Transport {
  public:
@@ -40,6 +41,12 @@ class CurlTransport : public Transport {
                 const std::map<std::string, Key>& keys, Options options);
   ~CurlTransport() override;
 
+  // Other providers and keys, for what starts from now on; what flies ends as it began.
+  void use(const Providers& providers, const std::map<std::string, Key>& keys, int in_flight,
+           std::int64_t max_reply_bytes);
+  // Of what use() was given before the last time: the caller frees it now.
+  void forget_retired();
+
   // wait() also returns when this descriptor can be read. The caller reads it.
   void watch(int fd);
 
@@ -51,9 +58,9 @@ class CurlTransport : public Transport {
   void wait(std::int64_t until_ms) override;
 
  private:
-  struct Endpoint;
   struct Transfer;
 
+  const Endpoint& endpoint_of(const Provider& provider) const;
   Transfer& idle_transfer();
   void apply(Transfer& transfer);
   void drive(int fd, unsigned events);
@@ -64,6 +71,7 @@ class CurlTransport : public Transport {
   const Clock& clock_;
   Options options_;
   std::map<std::string, std::unique_ptr<Endpoint>> endpoints_;
+  std::vector<std::unique_ptr<Endpoint>> retired_;
   std::unique_ptr<CurlMulti> multi_;
   std::vector<std::unique_ptr<Transfer>> transfers_;  // also the idle ones, with their handles
   std::vector<Transfer*> idle_;

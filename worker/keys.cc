@@ -33,12 +33,6 @@ Key checked(std::string value, const std::string& where) {
   return {Secret(std::move(value)), ""};
 }
 
-Key key_from_environment(const std::string& name) {
-  char* value = std::getenv(name.c_str());
-  if (value == nullptr) return {Secret(), fmt::format("${} is not set", name)};
-  return checked(value, "$" + name);
-}
-
 // The environment's own bytes stay readable in /proc/PID/environ after unsetenv.
 void wipe_from_environment(const std::string& name) {
   if (char* value = std::getenv(name.c_str())) explicit_bzero(value, std::strlen(value));
@@ -69,13 +63,6 @@ Key key_from_credential(const std::string& name) {
     return {Secret(), fmt::format("the systemd credential {} is not there", name)};
   }
   return key_from_file((std::filesystem::path(folder) / name).string(), false);
-}
-
-Key load_key(const Provider& provider) {
-  if (!provider.key_credential.empty()) return key_from_credential(provider.key_credential);
-  if (!provider.key_file.empty()) return key_from_file(provider.key_file, true);
-  if (!provider.key_env.empty()) return key_from_environment(provider.key_env);
-  return {};
 }
 
 // A short key could be a part of any text, and local servers take words for keys
@@ -144,12 +131,27 @@ void hide_key(const Secret& secret, HttpReply& reply) {
   for (Header& header : reply.headers) hide(key, kShortestHidden, header.value);
 }
 
-std::map<std::string, Key> load_keys(const Providers& providers) {
-  std::map<std::string, Key> keys;
-  for (const auto& [name, provider] : providers) keys.emplace(name, load_key(provider));
-  // After all are read: two providers may share a variable.
+std::map<std::string, Key> KeyReader::load(const Providers& providers) {
   for (const auto& [name, provider] : providers) {
-    if (!provider.key_env.empty()) wipe_from_environment(provider.key_env);
+    const char* value = std::getenv(provider.key_env.c_str());
+    if (value != nullptr)
+      of_environment_[provider.key_env] = checked(value, "$" + provider.key_env);
+  }
+  std::map<std::string, Key> keys;
+  for (const auto& [name, provider] : providers) {
+    Key key;
+    if (!provider.key_credential.empty()) {
+      key = key_from_credential(provider.key_credential);
+    } else if (!provider.key_file.empty()) {
+      key = key_from_file(provider.key_file, true);
+    } else if (!provider.key_env.empty()) {
+      const auto taken = of_environment_.find(provider.key_env);
+      key = taken == of_environment_.end()
+                ? Key{Secret(), fmt::format("${} is not set", provider.key_env)}
+                : Key{Secret(taken->second.secret.reveal()), taken->second.problem};
+    }
+    keys.emplace(name, std::move(key));
+    wipe_from_environment(provider.key_env);
   }
   return keys;
 }

@@ -17,8 +17,15 @@ struct Key {
   std::string problem;  // names the variable or file, never the value
 };
 
-// One entry for each provider.
-std::map<std::string, Key> load_keys(const Providers& providers);
+// Remembers what it took out of the environment, so that a reload finds it again.
+class KeyReader {
+ public:
+  // One entry for each provider.
+  std::map<std::string, Key> load(const Providers& providers);
+
+ private:
+  std::map<std::string, Key> of_environment_;  // by variable
+};
 
 // No core dump and no ptrace by others of the same user, from here on.
 void forbid_core_dumps();

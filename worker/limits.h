@@ -60,6 +60,8 @@ class Limits {
   std::optional<Refusal> refusal(std::int64_t now_ms) const;
   void start(std::int64_t now_ms, const Load& load);
   void end();
+  // A request that began under other limits flies: it takes a place until its end().
+  void carry() { ++flying_; }
   // What was reserved becomes what was used.
   void correct(std::int64_t now_ms, const Load& reserved, const Load& used);
   // `unseen`: what left after the request whose reply says so, and may not be counted in it.

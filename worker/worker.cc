@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/errors.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "llm/json_text.h"
 #include "llm/reply.h"
 #include "tasks/task.h"
@@ -31,43 +32,32 @@ constexpr std::int64_t kLockWaitToldMs = 5000;
 constexpr std::int64_t kDrainHorizonMs = 900'000;
 // After so many lives without an answer the next one goes carefully.
 constexpr int kBarrenLives = 3;
-// Limits are per minute.
-constexpr std::int64_t kLimitWindowMs = 60'000;
 // What a turn writes beside replies, and what a byte of a reply may become: answer, pages, WAL.
 constexpr std::int64_t kTurnBytes = 1 << 20;
 constexpr std::int64_t kWrittenPerReplyByte = 4;
 constexpr std::int64_t kDiskRetryMs = 1000;
-
-std::string origin_of(const std::string& base_url) {
-  const std::size_t host = base_url.find("://");
-  if (host == std::string::npos) return base_url;
-  return base_url.substr(0, base_url.find('/', host + 3));
-}
+constexpr std::size_t kMostStatusBytes = 300;  // what systemctl status shows on a line or two
 
 }  // namespace
 
 Worker::Worker(Database& db, WorkerLock& lock, const Clock& clock, Transport& transport,
-               Setup setup, WorkerOptions options)
+               WorkerSetup setup, WorkerOptions options)
     : db_(db),
       lock_(lock),
       clock_(clock),
       transport_(transport),
-      setup_(std::move(setup)),
       options_(std::move(options)),
       queue_(db, clock, options_.policy),
-      prices_(queue_.prices(), setup_.providers, setup_.models),
-      pieces_(queue_, setup_.models, setup_.tokenizer_folders),
       caps_(options_.caps),
       jitter_(options_.seed) {
-  take_over();
-  make_lanes();
+  take_over(std::move(setup));
   load_pauses();
   probe_soon();
 }
 
 Worker::~Worker() = default;
 
-void Worker::take_over() {
+void Worker::take_over(WorkerSetup setup) {
   if (queue_.ledger().was_left_open()) {
     if (const std::string damage = db_.damage(); !damage.empty()) {
       throw WorldError(damaged_store(db_.file(), damage));
@@ -77,41 +67,52 @@ void Worker::take_over() {
   lock_.announce(clock_.now_ms());
   recovered_ =
       queue_.recover_in_transaction(suspect > 0 ? std::optional(JobId{suspect}) : std::nullopt);
+  now_ = std::make_unique<Generation>(queue_, std::move(setup), options_, clock_.now_ms());
   Transaction transaction(db_);
   id_ = queue_.ledger().start_worker(getpid(), DOCMILL_VERSION, clock_.now_ms());
-  prices_.refresh(clock_.now_ms());
+  now_->prices.refresh(clock_.now_ms());
   caps_.begin(queue_.ledger(), clock_.now_ms());
   transaction.commit();
   in_flight_limit_ = recovered_.barren_lives >= kBarrenLives ? 1 : options_.in_flight;
 }
 
-void Worker::make_lanes() {
-  for (const auto& [name, provider] : setup_.providers) {
-    provider_limits_.emplace(name, Limits(name, provider.per_minute, provider.burst_seconds,
-                                          provider.in_flight.value_or(kDefaultInFlight)));
-  }
-  const Breaker::Options breaker{options_.breaker_failures, options_.breaker_cooldown_ms};
+void Worker::reload(WorkerSetup setup, const WorkerOptions& options) {
   const std::int64_t now_ms = clock_.now_ms();
-  std::map<std::string, std::vector<SentRow>> sent_to;  // by provider
-  for (const auto& [key, model] : setup_.models) {
-    const Provider& provider = setup_.providers.at(model.provider);
-    Breaker& host = hosts_.try_emplace(origin_of(provider.base_url), breaker).first->second;
-    auto lane = std::make_unique<Lane>(model, provider_limits_.at(model.provider), host, breaker,
-                                       provider.burst_seconds);
-    if (!provider.in_flight && !model.in_flight) lane->begin_small();
-    std::vector<SentRow> sent = queue_.ledger().sent_since(key, now_ms - kLimitWindowMs);
-    std::reverse(sent.begin(), sent.end());
-    lane->begin(now_ms, sent);
-    lanes_.emplace(key, std::move(lane));
-    std::vector<SentRow>& all = sent_to[model.provider];
-    all.insert(all.end(), sent.begin(), sent.end());
-  }
-  for (auto& [name, limits] : provider_limits_) {
-    std::vector<SentRow>& all = sent_to[name];
-    std::sort(all.begin(), all.end(),
-              [](const SentRow& a, const SentRow& b) { return a.opened_at_ms < b.opened_at_ms; });
-    limits.begin(now_ms, all);
-  }
+  auto next = std::make_unique<Generation>(queue_, std::move(setup), options, now_ms);
+  retired_.push_back(std::move(now_));
+  now_ = std::move(next);
+  for (const auto& [attempt, flight] : flights_) carry(flight, &Limits::carry);
+  free_retired();
+  WorkerOptions changed = options;
+  changed.drain = options_.drain;
+  changed.only_batch = options_.only_batch;
+  changed.seed = options_.seed;
+  options_ = std::move(changed);
+  queue_.set_policy(options_.policy);
+  caps_ = Caps(options_.caps);
+  caps_.begin(queue_.ledger(), now_ms);
+  if (answers_ > 0 || recovered_.barren_lives < kBarrenLives) in_flight_limit_ = options_.in_flight;
+  connecting_ = nullptr;
+  load_pauses();
+  probe_soon();
+  must_look_ = has_more_ = true;
+  next_wake_ms_ = 0;
+}
+
+// A request of an older generation takes a place in the limits of this one, too, until it ends.
+void Worker::carry(const Flight& flight, void (Limits::*note)()) {
+  const Model& model = flight.lane->model();
+  const auto limits = now_->provider_limits.find(model.provider);
+  if (limits != now_->provider_limits.end()) (limits->second.*note)();
+  const auto lane = now_->lanes.find(model.key);
+  if (lane != now_->lanes.end()) (lane->second->own_limits().*note)();
+}
+
+void Worker::free_retired() {
+  std::erase_if(retired_, [&](const std::unique_ptr<Generation>& old) {
+    return std::none_of(flights_.begin(), flights_.end(),
+                        [&](const auto& flight) { return flight.second.generation == old.get(); });
+  });
 }
 
 void Worker::run(const std::function<void()>& after_wait) {
@@ -136,7 +137,7 @@ void Worker::turn() {
       return check_patience(now_ms);
     }
     lock_wanted_since_ms_ = 0;
-    reload();
+    look();
     settle_replies();
     if (must_look_) reload_agenda();  // a batch may have been held by what came back
     queue_.promote_due();
@@ -214,9 +215,10 @@ void Worker::notice_changes() {
   seen_version_ = version;
 }
 
-void Worker::reload() {
+void Worker::look() {
   notice_changes();
-  if (must_look_ || clock_.now_ms() >= prices_.next_change_ms()) prices_.refresh(clock_.now_ms());
+  if (must_look_ || clock_.now_ms() >= now_->prices.next_change_ms())
+    now_->prices.refresh(clock_.now_ms());
   if (!must_look_) return;
   reload_agenda();
   std::vector<AttemptId> cut;
@@ -253,7 +255,12 @@ void Worker::publish(std::int64_t now_ms) {
   published_at_ms_ = now_ms;
   published_waits_ = waits_text();
   queue_.ledger().publish_worker(id_, answers_, published_waits_, now_ms);
-  notify_service(fmt::format("STATUS={} in flight, {} answered", flights_.size(), answers_));
+  std::string status = fmt::format("{} in flight, {} answered", flights_.size(), answers_);
+  for (const auto& [batch, wait] : waits_) {
+    status += fmt::format("; {}: {}", printable_line(batch), printable_line(wait.reason));
+    if (status.size() > kMostStatusBytes) break;
+  }
+  notify_service("STATUS=" + status);
 }
 
 void Worker::plan_wake(std::int64_t now_ms) {

@@ -22,7 +22,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "llm/price_book.h"
 #include "llm/reply.h"
 #include "llm/request.h"
 #include "queue/brake.h"
@@ -30,28 +29,18 @@
 #include "store/database.h"
 #include "worker/agenda.h"
 #include "worker/caps.h"
-#include "worker/lane.h"
+#include "worker/generation.h"
 #include "worker/options.h"
-#include "worker/pieces.h"
 #include "worker/transport.h"
 
 namespace docmill {
 
 class Worker {
  public:
-  // What the worker needs to know of the config. Providers without a usable key are named with
-  // the reason in `no_key`; their lanes are paused.
-  struct Setup {
-    const Providers& providers;
-    const Models& models;
-    std::map<std::string, std::string> no_key;
-    std::vector<std::filesystem::path> tokenizer_folders = {};
-  };
-
   // Takes over the store: recovers what the last worker left, then announces itself in `lock`. All
   // must outlive the worker.
-  Worker(Database& db, WorkerLock& lock, const Clock& clock, Transport& transport, Setup setup,
-         WorkerOptions options);
+  Worker(Database& db, WorkerLock& lock, const Clock& clock, Transport& transport,
+         WorkerSetup setup, WorkerOptions options);
   ~Worker();
   Worker(const Worker&) = delete;
 
@@ -64,6 +53,12 @@ class Worker {
   void stop();
   // Ends what is in flight, too: those attempts are recorded as unknown.
   void abort();
+  // Another config, from the next turn on: limits, keys, prices and pauses. What flies ends as it
+  // began. --drain, --batch and the jitter stay as they are. Throws UsageError, and nothing has
+  // changed, when a tokenizer's file is none. All must outlive the worker, or may go once
+  // has_retired() is false.
+  void reload(WorkerSetup setup, const WorkerOptions& options);
+  bool has_retired() const { return !retired_.empty(); }
   // Looks at the store anew in the next turn.
   void look_again() { must_look_ = true; }
 
@@ -75,6 +70,7 @@ class Worker {
  private:
   struct Flight {
     Claim claim;
+    Generation* generation = nullptr;
     Lane* lane = nullptr;
     const Provider* provider = nullptr;
     const BatchSpec* spec = nullptr;
@@ -97,10 +93,11 @@ class Worker {
   };
   enum class Start { started, blocked, skipped };
 
-  void take_over();
-  void make_lanes();
+  void take_over(WorkerSetup setup);
+  void carry(const Flight& flight, void (Limits::*note)());
+  void free_retired();
   void notice_changes();
-  void reload();
+  void look();
   void reload_agenda();
   bool has_work(std::int64_t now_ms);
   void settle_replies();
@@ -151,28 +148,24 @@ class Worker {
   WorkerLock& lock_;
   const Clock& clock_;
   Transport& transport_;
-  Setup setup_;
   WorkerOptions options_;
   JobQueue queue_;
-  PriceBook prices_;
-  Pieces pieces_;
+  std::unique_ptr<Generation> now_;
+  std::vector<std::unique_ptr<Generation>> retired_;  // requests of theirs fly
   Agenda agenda_;
   Caps caps_;
   std::map<BatchId, Brake> brakes_;
-  std::map<std::string, Limits> provider_limits_;
-  std::set<std::string> have_answered_;                 // providers, in this life
-  std::map<std::string, Breaker> hosts_;                // by origin
-  std::map<std::string, std::unique_ptr<Lane>> lanes_;  // by model key
-  std::map<std::int64_t, Flight> flights_;              // by attempt; open in the ledger
-  std::vector<Received> replies_;                       // until their settling is on disk
-  std::vector<HttpRequest> to_send_;                    // until their claims are on disk
-  std::map<std::string, Wait> waits_;                   // by batch name: why nothing starts
-  std::map<BatchId, Capped> capped_;                    // in this turn: nothing more fits
-  std::set<BatchId> busy_;                              // in this turn: waits for something else
-  std::map<FeedKey, std::int64_t> behind_since_;        // feeds whose lane is busy, and since when
-  std::map<FeedKey, std::int64_t> behind_now_;          // the same, as far as this turn has seen
-  std::map<FeedKey, Blocked> blocked_;        // what each feed waited for last, and since when
-  std::map<FeedKey, std::int64_t> dry_pusd_;  // what a cap had left when nothing fitted into it
+  std::set<std::string> have_answered_;           // providers, in this life
+  std::map<std::int64_t, Flight> flights_;        // by attempt; open in the ledger
+  std::vector<Received> replies_;                 // until their settling is on disk
+  std::vector<HttpRequest> to_send_;              // until their claims are on disk
+  std::map<std::string, Wait> waits_;             // by batch name: why nothing starts
+  std::map<BatchId, Capped> capped_;              // in this turn: nothing more fits
+  std::set<BatchId> busy_;                        // in this turn: waits for something else
+  std::map<FeedKey, std::int64_t> behind_since_;  // feeds whose lane is busy, and since when
+  std::map<FeedKey, std::int64_t> behind_now_;    // the same, as far as this turn has seen
+  std::map<FeedKey, Blocked> blocked_;            // what each feed waited for last, and since when
+  std::map<FeedKey, std::int64_t> dry_pusd_;      // what a cap had left when nothing fitted into it
   std::mt19937_64 jitter_;
   WorkerId id_;
   Recovered recovered_;

@@ -41,8 +41,10 @@ void Worker::settle_replies() {
     const auto it = flights_.find(received.attempt.value);
     CHECK(it != flights_.end());
     settle(it->second, received.reply);
+    if (it->second.generation != now_.get()) carry(it->second, &Limits::end);
     flights_.erase(it);
   }
+  if (!retired_.empty()) free_retired();
   for (const BatchId batch : queue_.finish_ended()) {
     log_info("batch={} finished", queue_.jobs().batch(batch).name);
     must_look_ = true;
@@ -72,7 +74,7 @@ DecodedReply Worker::decode(const Flight& flight, const HttpReply& reply,
       answer = Answer{std::move(*whole), decoded.finish_reason};
     }
   } else if (decoded.outcome.ending == Ending::answered) {
-    CheckedAnswer checked = pieces_.check(flight.claim.job, *flight.spec, decoded.text);
+    CheckedAnswer checked = now_->pieces.check(flight.claim.job, *flight.spec, decoded.text);
     Outcome& outcome = decoded.outcome;
     if (!checked.problem.empty()) {
       outcome.ending = checked.result ? Ending::changed_structure : Ending::invalid_output;
@@ -90,8 +92,9 @@ void Worker::settle(Flight& flight, const HttpReply& reply) {
   const DecodedReply decoded = decode(flight, reply, answer);
   const Model& model = flight.lane->model();
   const std::int64_t sent_at_ms = flight.claim.opened_at_ms;
-  const Billing billing{prices_.returned(model.key, decoded.model_returned, sent_at_ms), sent_at_ms,
-                        model.service_tier == "priority"};
+  const Billing billing{
+      flight.generation->prices.returned(model.key, decoded.model_returned, sent_at_ms), sent_at_ms,
+      model.service_tier == "priority"};
   Settlement settlement = settlement_of(decoded, reply, billing);
   if (settlement.cost_basis == "unknown" && reply.streamed) {
     settlement.usage_json =
@@ -146,11 +149,11 @@ void Worker::follow_pieces(const Flight& flight, const Outcome& outcome, Move mo
   const Job& job = flight.claim.job;
   const BatchSpec& spec = *flight.spec;
   if (move == Move::done) {
-    must_look_ |= pieces_.gather(job, spec);
+    must_look_ |= now_->pieces.gather(job, spec);
   } else if (move == Move::split) {
     const Model& model = flight.lane->model();
     must_look_ = true;
-    if (pieces_.cut(job, spec, pieces_.request(job, spec, model), model, true)) return;
+    if (now_->pieces.cut(job, spec, now_->pieces.request(job, spec, model), model, true)) return;
     const int last = flight.claim.onward.chain_length - 1;
     queue_.pass_over(job, last, last + 1, outcome.error_class, outcome.error_message);
     if (!job.parent) note_end(job.batch, spec, outcome.error_class);
@@ -169,7 +172,8 @@ void Worker::note_end(BatchId batch, const BatchSpec& spec, const std::string& e
 
 void Worker::end_pauses(const Flight& flight, const Outcome& outcome, const Settled& settled) {
   const Model& model = flight.lane->model();
-  Limits& shared = provider_limits_.at(model.provider);
+  Limits& shared = flight.generation->provider_limits.at(model.provider);
+  must_look_ |= flight.generation != now_.get() && settled.decision.pauses != Pauses::nothing;
   if (settled.decision.pauses == Pauses::provider) {
     pause(shared, model.provider, pause_reason(outcome));
   } else if (settled.decision.pauses == Pauses::model) {
@@ -209,12 +213,12 @@ void Worker::load_pauses() {
       limits.pause = Pause{row->reason, row->probe_at_ms, false};
     }
   };
-  for (auto& [name, limits] : provider_limits_) {
+  for (auto& [name, limits] : now_->provider_limits) {
     load(name, limits);
-    const auto problem = setup_.no_key.find(name);
-    if (problem != setup_.no_key.end()) limits.pause = Pause{problem->second, kNeverMs, false};
+    const auto problem = now_->setup.no_key.find(name);
+    if (problem != now_->setup.no_key.end()) limits.pause = Pause{problem->second, kNeverMs, false};
   }
-  for (auto& [key, lane] : lanes_) load(key, lane->own_limits());
+  for (auto& [key, lane] : now_->lanes) load(key, lane->own_limits());
 }
 
 // A new life may have been started because the key was mended: one document asks at once.
@@ -222,8 +226,8 @@ void Worker::probe_soon() {
   const auto probe = [&](Limits& limits) {
     if (limits.pause && limits.pause->probe_at_ms != kNeverMs) limits.pause->probe_at_ms = 0;
   };
-  for (auto& [name, limits] : provider_limits_) probe(limits);
-  for (auto& [key, lane] : lanes_) probe(lane->own_limits());
+  for (auto& [name, limits] : now_->provider_limits) probe(limits);
+  for (auto& [key, lane] : now_->lanes) probe(lane->own_limits());
 }
 
 }  // namespace docmill

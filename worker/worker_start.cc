@@ -103,15 +103,15 @@ void Worker::note_full_pool() {
 // A provider that takes long, or never answers, does not get the whole pool while documents wait
 // that go to another one.
 bool Worker::crowds_out(const Provider& provider) const {
-  const int flying = provider_limits_.at(provider.name).flying();
+  const int flying = now_->provider_limits.at(provider.name).flying();
   if (flying < in_flight_limit_ - in_flight_limit_ / 4) return false;
   // One that has not answered yet may never do so.
-  if (provider_limits_.size() > 1 && !have_answered_.contains(provider.name)) return true;
+  if (now_->provider_limits.size() > 1 && !have_answered_.contains(provider.name)) return true;
   for (const Feed& feed : agenda_.feeds()) {
     if (feed.next >= feed.jobs.size()) continue;
     const Chain& chain = feed.batch->spec->routes[static_cast<std::size_t>(feed.route)].chain;
-    const auto lane = lanes_.find(chain[static_cast<std::size_t>(feed.position)].model);
-    if (lane == lanes_.end() || lane->second->model().provider == provider.name) continue;
+    const auto lane = now_->lanes.find(chain[static_cast<std::size_t>(feed.position)].model);
+    if (lane == now_->lanes.end() || lane->second->model().provider == provider.name) continue;
     const Limits& other = lane->second->provider_limits();
     if (!other.pause && other.flying() < in_flight_limit_ / 4) return true;
   }
@@ -130,12 +130,12 @@ void Worker::wait_for_disk(std::int64_t wanted_bytes) {
 
 // Why the model at this place of a chain cannot be asked now.
 std::optional<Refusal> Worker::refusal_at(const Feed& feed, const Link& link, bool is_last) {
-  const auto lane = lanes_.find(link.model);
-  if (lane == lanes_.end()) {
+  const auto lane = now_->lanes.find(link.model);
+  if (lane == now_->lanes.end()) {
     return Refusal{fmt::format("{} is not in the worker's config", link.model), kNeverMs, true,
                    true};
   }
-  const Provider& provider = setup_.providers.at(lane->second->model().provider);
+  const Provider& provider = now_->setup.providers.at(lane->second->model().provider);
   const std::vector<std::string>& regions = feed.batch->spec->regions;
   if (!regions.empty() &&
       std::find(regions.begin(), regions.end(), provider.region) == regions.end()) {
@@ -178,13 +178,13 @@ Worker::Start Worker::start_head(Feed& feed) {
         refusal_at(feed, link, position + 1 == route.chain.size());
     if (!refusal) {
       return start_on(feed, feed.jobs[feed.next], static_cast<int>(position),
-                      *lanes_.at(link.model));
+                      *now_->lanes.at(link.model));
     }
     if (!first) first = refusal;
     if (!refusal->is_out_of_order) return block(feed, *refusal);
     // Its end is a reason to look again, even if another model is waited for.
     wake_for(*refusal);
-    misses_all &= !lanes_.contains(link.model);
+    misses_all &= !now_->lanes.contains(link.model);
   }
   if (misses_all) queue_.jobs().set_held(feed.batch->row.id, first->reason);
   must_look_ |= misses_all;
@@ -220,8 +220,8 @@ void Worker::wake_for(const Refusal& refusal) {
 Onward Worker::onward_from(const Route& route, int position, const Job& job,
                            const ChatRequest& request) {
   const auto model_at = [&](std::size_t at) -> const Model* {
-    const auto found = setup_.models.find(route.chain[at].model);
-    return found == setup_.models.end() ? nullptr : &found->second;
+    const auto found = now_->setup.models.find(route.chain[at].model);
+    return found == now_->setup.models.end() ? nullptr : &found->second;
   };
   Onward onward;
   onward.chain_length = static_cast<int>(route.chain.size());
@@ -243,7 +243,7 @@ Onward Worker::onward_from(const Route& route, int position, const Job& job,
 // Under a cap every request needs a bound on what it can cost. Empty: it has one.
 std::string Worker::cap_problem(const AgendaBatch& batch, const Model& model) const {
   if (!batch.row.cap_pusd && !caps_.binds(batch.row.tenant)) return {};
-  if (!prices_.asked(model.key)) {
+  if (!now_->prices.asked(model.key)) {
     return fmt::format("{} has no price, and a cap needs one", model.key);
   }
   const std::string reason = unbounded_reason(model);
@@ -288,9 +288,9 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   if (const std::string problem = cap_problem(batch, model); !problem.empty()) {
     return hold_unbounded(feed, problem);
   }
-  const Provider& provider = setup_.providers.at(model.provider);
+  const Provider& provider = now_->setup.providers.at(model.provider);
   lock_.set_suspect(job.id.value);
-  const ChatRequest request = pieces_.request(job, *batch.spec, model);
+  const ChatRequest request = now_->pieces.request(job, *batch.spec, model);
   if (const std::string what = unbounded_in(batch, request); !what.empty()) {
     lock_.set_suspect(0);
     const int last = static_cast<int>(route.chain.size()) - 1;
@@ -299,10 +299,10 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
     has_more_ = true;
     return Start::skipped;
   }
-  const TokenCount input = pieces_.count(request, model);
-  if (pieces_.is_too_long(*batch.spec, request, input, model)) {
-    const bool fits_later = pieces_.fits_further_on(*batch.spec, route, position, request);
-    if (!fits_later && pieces_.cut(job, *batch.spec, request, model, false)) {
+  const TokenCount input = now_->pieces.count(request, model);
+  if (now_->pieces.is_too_long(*batch.spec, request, input, model)) {
+    const bool fits_later = now_->pieces.fits_further_on(*batch.spec, route, position, request);
+    if (!fits_later && now_->pieces.cut(job, *batch.spec, request, model, false)) {
       lock_.set_suspect(0);
       has_more_ = must_look_ = true;
       return Start::skipped;
@@ -317,7 +317,7 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   ClaimTerms terms;
   terms.position = position;
   terms.onward = onward_from(route, position, job, request);
-  terms.onward.can_split = pieces_.may_cut(job, request);
+  terms.onward.can_split = now_->pieces.may_cut(job, request);
   terms.worker = id_;
   terms.route = route.name;
   terms.provider = provider.name;
@@ -329,7 +329,7 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   terms.waited_for = waited_for(feed, job);
   terms.estimated_tokens = input.tokens;
   terms.asked_tier = model.service_tier;
-  terms.price = prices_.asked(model.key);
+  terms.price = now_->prices.asked(model.key);
   return send_on(feed, job, terms, std::move(encoded), lane);
 }
 
@@ -367,7 +367,7 @@ Worker::Start Worker::send_on(Feed& feed, const Job& job, const ClaimTerms& term
   const double input_tokens = lane.expected_tokens(terms.estimated_tokens);
   const Departure departure =
       lane.start(now_ms, {input_tokens, static_cast<double>(terms.max_output_tokens)});
-  const Provider& provider = setup_.providers.at(lane.model().provider);
+  const Provider& provider = now_->setup.providers.at(lane.model().provider);
   const Route& route = batch.spec->routes[static_cast<std::size_t>(feed.route)];
   HttpRequest out;
   out.attempt = claim->attempt;
@@ -379,7 +379,7 @@ Worker::Start Worker::send_on(Feed& feed, const Job& job, const ClaimTerms& term
   out.max_latency_ms = route.chain[static_cast<std::size_t>(terms.position)].max_latency_ms;
   to_send_.push_back(std::move(out));
   const std::int64_t attempt = claim->attempt.value;
-  flights_.emplace(attempt, Flight{std::move(*claim), &lane, &provider, batch.spec,
+  flights_.emplace(attempt, Flight{std::move(*claim), now_.get(), &lane, &provider, batch.spec,
                                    batch.row.tenant, lane.form(), departure});
   return Start::started;
 }

@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "tests/catch.h"
-#include "tests/process/mill_test.h"
+#include "tests/process/books.h"
 
 using namespace docmill;
 using namespace docmill::process_test;
@@ -61,4 +61,77 @@ TEST_CASE_METHOD(ServiceTest, "a service is ready when it works, and says when i
   const auto exit = worker.wait(10'000);
   REQUIRE(exit);
   CHECK(exit->code == 0);
+}
+
+namespace {
+
+class ReloadTest : public ServiceTest {
+ protected:
+  void configure_with(const std::string& price, const std::string& in_flight) {
+    configure("[worker]\nin_flight = " + in_flight +
+              "\n[providers.sim]\nbase_url = \"@URL@\"\nkey_env = \"MILL_TEST_KEY\"\n"
+              "[models.m]\nprovider = \"sim\"\nname = \"m+latency=100ms\"\noutput = 1\ninput = " +
+              price + "\n");
+  }
+  std::int64_t number(const std::string& sql) { return StoreView(store_file).number(sql); }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(ReloadTest, "a reload changes limits and prices at once, and loses nothing") {
+  env["MILL_TEST_KEY"] = "sk-mill-test-0123456789";
+  configure_with("1", "2");
+  write_texts("docs.jsonl", 60);
+  REQUIRE(docmill("submit summarise docs.jsonl --batch b").code == 0);
+  Process worker = start("work --drain");
+  REQUIRE(is_told("READY=1"));
+  REQUIRE(becomes_true(20'000, [&] { return sent_count() >= 6; }));
+
+  configure_with("200", "oops");
+  worker.send(SIGHUP);
+  CHECK(is_told("RELOADING=1\nMONOTONIC_USEC="));
+  CHECK(is_told("READY=1\nSTATUS=the new config is refused"));
+  CHECK(err_of(worker).find("docmill.toml:4: ") != std::string::npos);
+  const std::size_t before = sent_count();
+  REQUIRE(becomes_true(20'000, [&] { return sent_count() >= before + 4; }));
+
+  configure_with("200", "20");
+  worker.send(SIGHUP);
+  CHECK(is_told("READY=1\nSTATUS=reloaded"));
+  const auto exit = worker.wait(30'000);
+  REQUIRE(exit);
+  CHECK(exit->code == 0);
+
+  // None lost, none sent twice, each with its key, and priced as when it was sent.
+  CHECK(sent_count() == 60);
+  for (const LogLine& line : sent()) CHECK(line.has_key);
+  CHECK(
+      number("SELECT count(*) FROM attempt WHERE outcome = 'answered' AND cost_basis = 'usage'") ==
+      60);
+  CHECK(number("SELECT count(DISTINCT ceiling_price_id) FROM attempt") == 2);
+  CHECK(number("SELECT count(*) FROM attempt WHERE price_id != ceiling_price_id") == 0);
+  CHECK(
+      number("SELECT count(*) FROM attempt a WHERE cost_pusd != fresh_tokens * (SELECT input_pusd "
+             "FROM price p WHERE p.id = a.price_id) + output_tokens * 1000000") == 0);
+  // More fly at once than before.
+  CHECK(
+      number("SELECT max(beside) FROM (SELECT (SELECT count(*) FROM attempt b WHERE b.opened_at <= "
+             "a.opened_at AND b.settled_at > a.opened_at) AS beside FROM attempt a)") > 4);
+}
+
+TEST_CASE_METHOD(ReloadTest, "a stop that takes long asks the service manager for time") {
+  env["MILL_TEST_KEY"] = "sk-mill-test-0123456789";
+  configure(
+      "[providers.sim]\nbase_url = \"@URL@\"\n"
+      "[models.m]\nprovider = \"sim\"\nname = \"m+latency=3s\"\ninput = 1\noutput = 1\n");
+  REQUIRE(docmill("submit summarise " + write("a.txt", "A text.").string()).code == 0);
+  Process worker = start("work");
+  REQUIRE(becomes_true(10'000, [&] { return sent_count() == 1; }));
+  worker.send(SIGTERM);
+  CHECK(is_told("STOPPING=1"));
+  CHECK(is_told("EXTEND_TIMEOUT_USEC="));
+  const auto exit = worker.wait(10'000);
+  REQUIRE(exit);
+  CHECK(exit->code == 0);
+  CHECK(number("SELECT count(*) FROM job WHERE state = 'done'") == 1);
 }
