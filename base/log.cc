@@ -1,21 +1,55 @@
 #include "base/log.h"
 
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 namespace docmill {
 namespace {
 
 bool is_set_up = false;
+bool is_for_machines = false;
+
+// {"time":...,"level":...,"message":...}, with the keys that the message begins with: "batch=b
+// job=3 is held" has two.
+class JsonFormatter : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+    const std::string_view text(message.payload.data(), message.payload.size());
+    nlohmann::ordered_json line;
+    const auto since_1970 = message.time.time_since_epoch();
+    line["time"] =
+        iso_time(std::chrono::duration_cast<std::chrono::milliseconds>(since_1970).count());
+    line["level"] = spdlog::level::to_string_view(message.level).data();
+    line["message"] = text;
+    for (std::string_view rest = text; !rest.empty();) {
+      const std::string_view word = rest.substr(0, rest.find(' '));
+      const std::size_t equals = word.find('=');
+      if (equals == 0 || equals == std::string_view::npos) break;
+      const std::string key(word.substr(0, equals));
+      if (!line.contains(key)) line[key] = word.substr(equals + 1);
+      rest.remove_prefix(std::min(word.size() + 1, rest.size()));
+    }
+    const std::string json =
+        line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    out.append(json.data(), json.data() + json.size());
+  }
+  std::unique_ptr<spdlog::formatter> clone() const override {
+    return std::make_unique<JsonFormatter>();
+  }
+};
 
 // sd-daemon(3): a line on stderr that starts with <N> has that syslog priority.
 class JournalPriority : public spdlog::custom_flag_formatter {
@@ -56,18 +90,28 @@ spdlog::level::level_enum level_of(LogLevel level) {
 
 }  // namespace
 
-void set_up_log(LogLevel lowest) {
-  auto logger = spdlog::stderr_logger_st("docmill");
-  auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-  if (stderr_is_journal()) {
-    formatter->add_flag<JournalPriority>('*').set_pattern("%*%v");
+void set_up_log(LogLevel lowest, bool as_json) {
+  auto logger = spdlog::stderr_color_st("docmill");
+  const bool is_journal = stderr_is_journal();
+  is_for_machines = is_journal || as_json;
+  if (as_json) {
+    logger->set_formatter(std::make_unique<JsonFormatter>());
   } else {
-    formatter->set_pattern("%H:%M:%S.%e %l: %v");
+    auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+    if (is_journal) {
+      formatter->add_flag<JournalPriority>('*').set_pattern("%*%v");
+    } else {
+      formatter->set_pattern("%H:%M:%S.%e %^%l%$: %v");
+    }
+    logger->set_formatter(std::move(formatter));
   }
-  logger->set_formatter(std::move(formatter));
   logger->set_level(level_of(lowest));
   spdlog::set_default_logger(std::move(logger));
   is_set_up = true;
+}
+
+bool log_is_for_machines() {
+  return is_for_machines;
 }
 
 void log_line(LogLevel level, std::string_view line) {

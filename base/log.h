@@ -1,8 +1,10 @@
 #pragma once
 
 // The log: one line an event on stderr, `key=value` where it helps. Under journald (stderr is the
-// journal) lines carry the <N> priority prefix and no time; elsewhere they carry the time. Every
-// line passes printable_line(), so foreign text cannot forge another. The log decides nothing.
+// journal) lines carry the <N> priority prefix and no time; elsewhere they carry the time, in
+// colour on a terminal. As JSON a line is an object of time, level, message and the keys that the
+// message begins with. Every line passes printable_line(), so foreign text cannot forge another.
+// The log decides nothing.
 
 #include <fmt/format.h>
 
@@ -14,7 +16,9 @@ enum class LogLevel { debug, info, warning, error };
 
 // Lines below `lowest` are dropped, and all lines before the call. Called once, from main, before
 // any other thread.
-void set_up_log(LogLevel lowest);
+void set_up_log(LogLevel lowest, bool as_json);
+// A program reads stderr: it has nothing but the log's lines.
+bool log_is_for_machines();
 void log_line(LogLevel level, std::string_view line);
 
 template <class... Args>

@@ -19,6 +19,7 @@ struct Global {
   std::optional<std::string> store;
   bool quiet = false;
   bool verbose = false;
+  std::string log = "text";  // or json
 };
 
 // Runs the command; the exit code.

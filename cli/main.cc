@@ -61,10 +61,17 @@ void declare_global(CLI::App& app, Global& global) {
   app.add_option("--store", global.store, "the store's file");
   app.add_flag("-q,--quiet", global.quiet, "nothing on stderr but errors");
   app.add_flag("-v,--verbose", global.verbose, "log every request's end");
+  app.add_option("--log", global.log, "text, or json: a line of the log as an object")
+      ->envname("DOCMILL_LOG")
+      ->check(CLI::IsMember({"text", "json"}));
   app.set_version_flag("--version", version());
 }
 
 int fail(int code, const std::string& message) {
+  if (log_is_for_machines()) {
+    log_error("{}", message);
+    return code;
+  }
   fmt::print(stderr, "docmill: {}\n", printable_text(message));
   return code;
 }
@@ -119,8 +126,13 @@ int dispatch(int argc, char** argv) {
     }
     return fail(kExitUsage, about_extras(app, error));
   }
-  set_up_log(global.quiet ? LogLevel::error : global.verbose ? LogLevel::debug : LogLevel::warning);
-  return actions.at(app.get_subcommands().front()->get_name())();
+  const std::string command = app.get_subcommands().front()->get_name();
+  const LogLevel usual = command == "work" ? LogLevel::info : LogLevel::warning;
+  set_up_log(global.quiet     ? LogLevel::error
+             : global.verbose ? LogLevel::debug
+                              : usual,
+             global.log == "json");
+  return actions.at(command)();
 }
 
 }  // namespace

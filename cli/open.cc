@@ -8,6 +8,7 @@
 
 #include "base/errors.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/money.h"
 #include "base/text.h"
 #include "config/known.h"
@@ -118,7 +119,12 @@ bool is_terminal(int fd) {
 }
 
 void say(const Global& global, const std::string& line) {
-  if (!global.quiet) fmt::print(stderr, "docmill: {}\n", line);
+  if (log_is_for_machines()) {
+    const bool is_warning = line.starts_with("warning: ");
+    log_line(is_warning ? LogLevel::warning : LogLevel::info, is_warning ? line.substr(9) : line);
+  } else if (!global.quiet) {
+    fmt::print(stderr, "docmill: {}\n", line);
+  }
 }
 
 void put(const std::optional<std::string>& file, const std::string& content) {

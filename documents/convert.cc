@@ -61,7 +61,7 @@ Run run(std::vector<std::string> argv, std::int64_t memory_bytes) {
   const MemoryFile out, err;
   Command command;
   command.argv = std::move(argv);
-  command.env = {{"PATH", "/usr/bin:/bin"}, {"LC_ALL", "C.UTF-8"}, {"HOME", "/nonexistent"}};
+  command.env = {{"PATH", "/usr/bin:/bin"}, {"LC_ALL", "C.UTF-8"}, {"HOME", "/dev/null"}};
   command.cwd = "/";
   command.out = out.path();
   command.err = err.path();

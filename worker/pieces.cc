@@ -83,7 +83,7 @@ bool Pieces::cut(const Job& job, const BatchSpec& spec, const ChatRequest& reque
                [&](std::string_view part) { return tokenizers_.count(model, part).tokens; });
   if (pieces.size() < 2 || pieces.size() > kMostPieces) return false;
   if (!queue_.cut(job, pieces)) return false;
-  log_info("job={} cut into {} pieces for {}", job.id.value, pieces.size(), model.key);
+  log_debug("job={} cut into {} pieces for {}", job.id.value, pieces.size(), model.key);
   return true;
 }
 
@@ -130,7 +130,7 @@ bool Pieces::gather(const Job& done, const BatchSpec& spec) {
       problem = structure_.problem(store.text(*whole), *output);
     }
     queue_.finish_whole(*whole, done.batch, pieces.back().attempt, *output, problem);
-    log_info("job={} put together from {} pieces", whole->value, pieces.size());
+    log_debug("job={} put together from {} pieces", whole->value, pieces.size());
     piece = *whole;
   }
   return has_changed;

@@ -126,8 +126,9 @@ void Worker::after_settle(const Flight& flight, const DecodedReply& decoded, con
     have_answered_.insert(model.provider);
     in_flight_limit_ = options_.in_flight;
   } else {
-    log_info("job={} attempt={} model={} outcome={} \"{}\"", flight.claim.job.id.value,
-             flight.claim.attempt.value, model.key, outcome.error_class, outcome.error_message);
+    log_debug("job={} attempt={} model={} request={} outcome={} \"{}\"", flight.claim.job.id.value,
+              flight.claim.attempt.value, model.key, decoded.request_id, outcome.error_class,
+              outcome.error_message);
   }
   if (settled.passed_ceiling) {
     log_warning("job={} attempt={} model={} cost more than its ceiling{}",
