@@ -10,7 +10,9 @@
 #include "base/errors.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "cli/metrics_endpoint.h"
 #include "llm/tokenizers.h"
+#include "report/metrics_text.h"
 #include "report/status.h"
 #include "worker/curl_transport.h"
 #include "worker/keys.h"
@@ -22,6 +24,8 @@ namespace docmill {
 namespace {
 
 constexpr std::int64_t kExtendEveryMs = 1000;
+constexpr std::int64_t kPublishEveryMs = 1000;
+constexpr std::int64_t kQueueShare = 100;  // so counting the queue takes at most 1 % of the time
 
 std::map<std::string, std::string> problems_of(const std::map<std::string, Key>& keys) {
   std::map<std::string, std::string> problems;
@@ -48,6 +52,7 @@ class Reloads {
         flags_in_flight_(options.in_flight),
         config_in_flight_(config.worker.in_flight),
         store_(config.store),
+        metrics_port_(config.metrics_port),
         keys_(keys),
         transport_(transport),
         worker_(worker) {}
@@ -74,6 +79,9 @@ class Reloads {
 
  private:
   void take(Config next) {
+    if (next.metrics_port != metrics_port_) {
+      log_warning("[metrics] port has changed: it is listened on when the worker is started again");
+    }
     if (next.store != store_) {
       log_warning(
           "[store] path has changed: the worker goes on with its store until it is started "
@@ -100,11 +108,60 @@ class Reloads {
   const Global& global_;
   const int flags_in_flight_, config_in_flight_;
   const std::filesystem::path store_;
+  const std::optional<int> metrics_port_;
   KeyReader& keys_;
   CurlTransport& transport_;
   Worker& worker_;
   std::deque<Config> configs_;
   bool has_old_ = false;
+};
+
+// What the endpoint is given once a second.
+class Watched {
+ public:
+  // A port that is taken is no reason to let documents wait. All must outlive it.
+  Watched(const Clock& clock, const Config& config, Database& db, const Worker& worker)
+      : clock_(clock), db_(db), worker_(worker), started_ms_(clock.now_ms()) {
+    if (!config.metrics_port) return;
+    try {
+      endpoint_ = std::make_unique<MetricsEndpoint>(clock, *config.metrics_port);
+    } catch (const WorldError& error) {
+      log_error("{}; the worker goes on without it", error.what());
+    }
+  }
+
+  void publish() {
+    const std::int64_t now_ms = clock_.now_ms();
+    if (!endpoint_ || now_ms < next_ms_) return;
+    next_ms_ = now_ms + kPublishEveryMs;
+    // Counting a queue of millions takes a while, and the worker does nothing else meanwhile.
+    if (now_ms >= next_queue_ms_) {
+      const std::int64_t began_us = monotonic_us();
+      queue_ = read_queue_figures(db_);
+      const std::int64_t took_ms = (monotonic_us() - began_us) / 1000;
+      next_queue_ms_ = now_ms + std::max(kPublishEveryMs, kQueueShare * took_ms);
+    }
+    MetricsPage page;
+    page.worker = worker_.metrics();
+    page.queue = queue_;
+    page.wal_bytes = db_.wal_bytes();
+    std::error_code error;
+    const auto size = std::filesystem::file_size(db_.file(), error);
+    if (!error) page.store_bytes = static_cast<std::int64_t>(size);
+    page.free_disk_bytes = db_.free_disk_bytes();
+    page.started_ms = started_ms_;
+    page.now_ms = now_ms;
+    endpoint_->publish(metrics_text(page), !page.worker.is_stopping);
+  }
+
+ private:
+  const Clock& clock_;
+  Database& db_;
+  const Worker& worker_;
+  const std::int64_t started_ms_;
+  std::unique_ptr<MetricsEndpoint> endpoint_;
+  QueueFigures queue_;
+  std::int64_t next_ms_ = 0, next_queue_ms_ = 0;
 };
 
 // What signals ask for.
@@ -199,6 +256,8 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
                 {config.providers, config.models, problems_of(keys), tokenizer_folders()}, seeded);
   StoreReader reader(db);
   say_recovered(global, worker.recovered());
+  Watched watched(clock, config, db, worker);
+  watched.publish();
   notify_service("READY=1");
   WorkerLife life;
   Reloads reloads(global, config, options, key_reader, transport, worker);
@@ -208,6 +267,7 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
     watchdog.feed(clock.now_ms());
     nudges.drain();
     commands.obey(clock.now_ms());
+    watched.publish();
     on_wait(reader);
   });
   notify_service("STOPPING=1");

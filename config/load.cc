@@ -91,6 +91,13 @@ void read_report(TomlTable& table, Config& config) {
   table.reject_unknown_keys();
 }
 
+void read_metrics(TomlTable& table, Config& config) {
+  if (const auto port = table.whole("port", 1024, 65'535)) {
+    config.metrics_port = static_cast<int>(*port);
+  }
+  table.reject_unknown_keys();
+}
+
 }  // namespace
 
 Config parse_config(std::string_view text, const std::filesystem::path& path) {
@@ -106,6 +113,7 @@ Config parse_config(std::string_view text, const std::filesystem::path& path) {
   const std::optional<TomlTable> tasks = root.table("tasks");
   std::optional<TomlTable> caps = root.table("caps");
   std::optional<TomlTable> report = root.table("report");
+  std::optional<TomlTable> metrics = root.table("metrics");
   // Before the sections: a misspelt [provider.x] is the reason why its models have no provider.
   root.reject_unknown_keys();
   Config config;
@@ -119,6 +127,7 @@ Config parse_config(std::string_view text, const std::filesystem::path& path) {
   if (defaults) read_defaults(*defaults, config);
   if (caps) read_caps(*caps, config);
   if (report) read_report(*report, config);
+  if (metrics) read_metrics(*metrics, config);
   config.warnings = file.warnings();
   return config;
 }

@@ -26,6 +26,8 @@ struct JobCounts {
   }
   std::int64_t ended() const { return done + failed + cancelled; }
 };
+// So many more in that state.
+void add(JobCounts& counts, const std::string& state, std::int64_t jobs);
 
 struct BatchMoney {
   std::int64_t measured_pusd = 0;   // the sum of the ledger's costs

@@ -169,18 +169,20 @@ std::optional<Batch> StoreReader::batch(const std::string& name) {
   return jobs_.batch(name);
 }
 
+void add(JobCounts& counts, const std::string& state, std::int64_t jobs) {
+  if (state == "ready") counts.ready += jobs;
+  if (state == "waiting" || state == "blocked") counts.waiting += jobs;
+  if (state == "running") counts.running += jobs;
+  if (state == "held") counts.held += jobs;
+  if (state == "done") counts.done += jobs;
+  if (state == "failed") counts.failed += jobs;
+  if (state == "cancelled") counts.cancelled += jobs;
+}
+
 JobCounts StoreReader::counts(BatchId batch) {
   JobCounts counts;
   for (Cursor row = counts_.run(batch); row.next();) {
-    const std::string state = row.text(0);
-    const std::int64_t jobs = row.integer(1);
-    if (state == "ready") counts.ready += jobs;
-    if (state == "waiting" || state == "blocked") counts.waiting += jobs;
-    if (state == "running") counts.running += jobs;
-    if (state == "held") counts.held += jobs;
-    if (state == "done") counts.done += jobs;
-    if (state == "failed") counts.failed += jobs;
-    if (state == "cancelled") counts.cancelled += jobs;
+    add(counts, row.text(0), row.integer(1));
   }
   return counts;
 }

@@ -61,6 +61,19 @@ bool Caps::binds(const std::string& tenant) const {
   return options_.daily_pusd.has_value() || options_.tenants.contains(tenant);
 }
 
+std::vector<Caps::Use> Caps::uses(std::int64_t now_ms) const {
+  std::vector<Use> uses;
+  const std::int64_t day_ms = day_of(now_ms);
+  if (options_.daily_pusd) uses.push_back({"", false, *options_.daily_pusd, sum("", day_ms)});
+  for (const auto& [tenant, caps] : options_.tenants) {
+    if (caps.daily_pusd) uses.push_back({tenant, false, *caps.daily_pusd, sum(tenant, day_ms)});
+    if (caps.monthly_pusd) {
+      uses.push_back({tenant, true, *caps.monthly_pusd, sum(tenant, month_of(now_ms))});
+    }
+  }
+  return uses;
+}
+
 std::optional<Caps::Refusal> Caps::refusal(const std::string& tenant, std::int64_t ceiling_pusd,
                                            std::int64_t now_ms) const {
   std::optional<Refusal> latest;

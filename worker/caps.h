@@ -34,6 +34,13 @@ class Caps {
     bool can_never_fit = false;  // the request alone may cost more than the cap
   };
 
+  struct Use {
+    std::string tenant;  // empty: over all
+    bool is_monthly = false;
+    std::int64_t cap_pusd = 0;
+    std::int64_t used_pusd = 0;  // spent, or may still cost, in the period that runs now
+  };
+
   explicit Caps(CapOptions options) : options_(std::move(options)) {}
   bool is_any() const { return options_.is_any(); }
 
@@ -43,6 +50,7 @@ class Caps {
   std::optional<Refusal> refusal(const std::string& tenant, std::int64_t ceiling_pusd,
                                  std::int64_t now_ms) const;
   bool binds(const std::string& tenant) const;
+  std::vector<Use> uses(std::int64_t now_ms) const;
   // A request was opened at that time with that ceiling, or what it may cost has become another.
   void add(const std::string& tenant, std::int64_t opened_at_ms, std::int64_t pusd);
 

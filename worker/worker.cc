@@ -130,6 +130,7 @@ void Worker::turn() {
   for (Received& received : transport_.take_received()) replies_.push_back(std::move(received));
   const std::int64_t now_ms = clock_.now_ms();
   if (has_work(now_ms)) {
+    const std::int64_t began_us = monotonic_us();
     if (!has_room_to_write(now_ms)) return check_patience(now_ms);
     const std::unique_ptr<Transaction> transaction = Transaction::try_begin(db_);
     if (!transaction) {
@@ -146,6 +147,7 @@ void Worker::turn() {
     const bool is_going_to_wait = flights_.empty() && waits_text() != published_waits_;
     if (is_going_to_wait || now_ms - published_at_ms_ >= kPublishEveryMs) publish(now_ms);
     transaction->commit();  // the one fsync of this turn
+    metrics_.turn_seconds.add(static_cast<double>(monotonic_us() - began_us) / 1e6);
     replies_.clear();
     send_started();
   } else if (flights_.empty()) {
@@ -261,6 +263,21 @@ void Worker::publish(std::int64_t now_ms) {
     if (status.size() > kMostStatusBytes) break;
   }
   notify_service("STATUS=" + status);
+}
+
+WorkerMetrics Worker::metrics() const {
+  WorkerMetrics metrics = metrics_;
+  metrics.in_flight = static_cast<int>(flights_.size());
+  metrics.in_flight_limit = in_flight_limit_;
+  for (const auto& [name, limits] : now_->provider_limits) {
+    if (limits.pause) metrics.paused.push_back(name);
+  }
+  for (const auto& [key, lane] : now_->lanes) {
+    if (lane->own_limits().pause) metrics.paused.push_back(key);
+  }
+  metrics.caps = caps_.uses(clock_.now_ms());
+  metrics.is_stopping = stop_deadline_ms_.has_value();
+  return metrics;
 }
 
 void Worker::plan_wake(std::int64_t now_ms) {

@@ -30,6 +30,7 @@
 #include "worker/agenda.h"
 #include "worker/caps.h"
 #include "worker/generation.h"
+#include "worker/metrics.h"
 #include "worker/options.h"
 #include "worker/transport.h"
 
@@ -66,6 +67,7 @@ class Worker {
   std::int64_t next_wake_ms() const { return next_wake_ms_; }
   std::int64_t answers() const { return answers_; }
   const Recovered& recovered() const { return recovered_; }
+  WorkerMetrics metrics() const;
 
  private:
   struct Flight {
@@ -171,6 +173,7 @@ class Worker {
   Recovered recovered_;
   int in_flight_limit_ = 1;
   std::int64_t answers_ = 0;
+  WorkerMetrics metrics_;
   std::int64_t seen_version_ = -1;
   std::int64_t published_at_ms_ = 0;
   std::string published_waits_;

@@ -107,6 +107,13 @@ void Worker::settle(Flight& flight, const HttpReply& reply) {
   const Settled settled =
       queue_.settle(flight.claim, decoded.outcome, settlement, answer, unwanted, random());
   lock_.set_suspect(0);
+  ModelMetrics& counted = metrics_.models[model.key];
+  ++counted.requests[settlement.outcome];
+  if (settlement.total_ms) {
+    counted.seconds.add(static_cast<double>(*settlement.total_ms) / 1000);
+  }
+  if (settlement.usage) add(counted.usage, *settlement.usage);
+  counted.cost_pusd += settlement.cost_pusd.value_or(0);
   if (settlement.cost_basis != "unknown") {
     caps_.add(flight.tenant, flight.claim.opened_at_ms,
               settlement.cost_pusd.value_or(0) - flight.claim.ceiling_pusd.value_or(0));

@@ -1,0 +1,42 @@
+#include "store/queue_figures.h"
+
+#include <algorithm>
+#include <string>
+
+#include "store/statement.h"
+
+namespace docmill {
+
+QueueFigures read_queue_figures(Database& db) {
+  Statement states(db, R"sql(
+      SELECT state, documents, (SELECT created_at FROM job WHERE id = first) FROM (
+        SELECT j.state AS state, count(*) AS documents, min(j.id) AS first
+        FROM batch b JOIN job j INDEXED BY job_by_state ON j.batch_id = b.id
+        WHERE b.finished_at IS NULL AND j.superseded_by IS NULL AND j.parent_id IS NULL
+        GROUP BY j.batch_id, j.state))sql");
+  Statement batches(db, R"sql(
+      SELECT count(*), sum(held_reason IS NOT NULL), sum(paused_at IS NOT NULL)
+      FROM batch WHERE finished_at IS NULL)sql");
+  Statement unknown(db, R"sql(
+      SELECT count(*), coalesce(sum(ceiling_pusd), 0) FROM attempt
+      WHERE cost_basis = 'unknown')sql");
+  QueueFigures figures;
+  for (Cursor row = states.run(); row.next();) {
+    const std::string state = row.text(0);
+    add(figures.documents, state, row.integer(1));
+    if (state != "ready" && state != "waiting" && state != "blocked") continue;
+    figures.oldest_ms = std::min(figures.oldest_ms.value_or(row.integer(2)), row.integer(2));
+  }
+  if (Cursor row = batches.run(); row.next()) {
+    figures.open_batches = row.integer(0);
+    figures.held_batches = row.maybe_integer(1).value_or(0);
+    figures.paused_batches = row.maybe_integer(2).value_or(0);
+  }
+  if (Cursor row = unknown.run(); row.next()) {
+    figures.unknown_attempts = row.integer(0);
+    figures.possible_pusd = row.integer(1);
+  }
+  return figures;
+}
+
+}  // namespace docmill
