@@ -42,7 +42,6 @@ Config open_config(const Global& global) {
   // Whoever put a docmill.toml into this folder decides where documents go, so it is named.
   if (!global.config && file->is_relative()) say(global, "config: " + file->string());
   Config config = load_config(*file);
-  for (const std::string& warning : config.warnings) say(global, "warning: " + warning);
   fill_known_prices(config);
   return config;
 }

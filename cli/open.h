@@ -16,7 +16,7 @@
 
 namespace docmill {
 
-// The config in force, its warnings on stderr. Without any file: what is known of the vendors whose
+// The config in force. Without any file: what is known of the vendors whose
 // usual variable is set (config/known.h).
 Config open_config(const Global& global);
 // Gives models without a price in the config the one that the store's lists have; nothing when the

@@ -10,6 +10,7 @@
 #include "base/errors.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "cli/finish_hook.h"
 #include "cli/metrics_endpoint.h"
 #include "llm/tokenizers.h"
 #include "report/metrics_text.h"
@@ -47,7 +48,7 @@ class Reloads {
  public:
   // All must outlive it. `options` are what the worker was started with, flags included.
   Reloads(const Global& global, const Config& config, const WorkerOptions& options, KeyReader& keys,
-          CurlTransport& transport, Worker& worker)
+          CurlTransport& transport, Worker& worker, FinishHook& hook)
       : global_(global),
         flags_in_flight_(options.in_flight),
         config_in_flight_(config.worker.in_flight),
@@ -55,7 +56,8 @@ class Reloads {
         metrics_port_(config.metrics_port),
         keys_(keys),
         transport_(transport),
-        worker_(worker) {}
+        worker_(worker),
+        hook_(hook) {}
 
   // A config that is refused changes nothing.
   void reload() {
@@ -99,6 +101,7 @@ class Reloads {
       throw;
     }
     has_old_ = true;
+    hook_.set_command(config.on_finish);
     transport_.use(config.providers, keys, options.in_flight, options.max_reply_bytes);
     say_missing_tokenizers(global_, config);
     log_info("the config was read again: {} providers, {} models", config.providers.size(),
@@ -112,6 +115,7 @@ class Reloads {
   KeyReader& keys_;
   CurlTransport& transport_;
   Worker& worker_;
+  FinishHook& hook_;
   std::deque<Config> configs_;
   bool has_old_ = false;
 };
@@ -130,9 +134,11 @@ class Watched {
     }
   }
 
-  void publish() {
+  // When what has changed since should be told, at the latest.
+  std::int64_t publish() {
     const std::int64_t now_ms = clock_.now_ms();
-    if (!endpoint_ || now_ms < next_ms_) return;
+    if (!endpoint_) return kNeverMs;
+    if (now_ms < next_ms_) return next_ms_;
     next_ms_ = now_ms + kPublishEveryMs;
     // Counting a queue of millions takes a while, and the worker does nothing else meanwhile.
     if (now_ms >= next_queue_ms_) {
@@ -152,6 +158,7 @@ class Watched {
     page.started_ms = started_ms_;
     page.now_ms = now_ms;
     endpoint_->publish(metrics_text(page), !page.worker.is_stopping);
+    return kNeverMs;
   }
 
  private:
@@ -258,19 +265,28 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
   say_recovered(global, worker.recovered());
   Watched watched(clock, config, db, worker);
   watched.publish();
+  FinishHook hook(clock, db, reader);
+  hook.set_command(config.on_finish);
   notify_service("READY=1");
   WorkerLife life;
-  Reloads reloads(global, config, options, key_reader, transport, worker);
+  Reloads reloads(global, config, options, key_reader, transport, worker, hook);
   Commands commands(global, signals, worker, life, reloads);
   Watchdog watchdog;
   worker.run([&] {
     watchdog.feed(clock.now_ms());
     nudges.drain();
     commands.obey(clock.now_ms());
-    watched.publish();
+    worker.wake_at(hook.look());
+    worker.wake_at(watched.publish());
     on_wait(reader);
   });
   notify_service("STOPPING=1");
+  // After a signal the next life tells what is left.
+  if (life.stopped) {
+    hook.stop();
+  } else {
+    hook.finish();
+  }
   judge(life, reader, since_ms, options.only_batch);
   return life;
 }

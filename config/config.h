@@ -38,10 +38,9 @@ struct Config {
   Chain default_chain;                         // [defaults] chain, or empty
   std::optional<std::int64_t> batch_cap_pusd;  // [caps] batch
   std::optional<std::int64_t> confirm_pusd;    // [caps] confirm
+  std::vector<std::string> on_finish;          // [worker] on_finish: a program and its arguments
   std::optional<int> metrics_port;             // [metrics] port, on 127.0.0.1; absent: off
   Currency currency;                           // [report] currency, for display
-  // Keys that are understood but have no effect in this version: "docmill.toml:12: stream ...".
-  std::vector<std::string> warnings;
 };
 
 // Throws UsageError: "FILE:LINE: what; what to write instead".

@@ -51,7 +51,7 @@ void read_worker(TomlTable& table, Config& config) {
       static_cast<int>(table.whole("breaker_failures", 1, 1000).value_or(worker.breaker_failures));
   worker.breaker_cooldown_ms =
       table.duration_ms("breaker_cooldown", "1ms", "1d").value_or(worker.breaker_cooldown_ms);
-  table.no_effect("on_finish", table.texts("on_finish"));
+  config.on_finish = table.texts("on_finish").value_or(std::vector<std::string>());
   table.reject_unknown_keys();
 }
 
@@ -128,7 +128,6 @@ Config parse_config(std::string_view text, const std::filesystem::path& path) {
   if (caps) read_caps(*caps, config);
   if (report) read_report(*report, config);
   if (metrics) read_metrics(*metrics, config);
-  config.warnings = file.warnings();
   return config;
 }
 

@@ -91,23 +91,6 @@ void TomlFile::fail(std::uint32_t line, std::string_view message) const {
   throw UsageError(printable_line(fmt::format("{}:{}: {}", path_.string(), line, message)));
 }
 
-void TomlFile::warn_no_effect(std::uint32_t line, const std::string& key) {
-  const auto [found, is_new] = idle_keys_.emplace(key, line);
-  if (!is_new) found->second = std::min(found->second, line);
-}
-
-std::vector<std::string> TomlFile::warnings() const {
-  std::vector<std::pair<std::uint32_t, std::string>> by_line;
-  for (const auto& [key, line] : idle_keys_) by_line.emplace_back(line, key);
-  std::sort(by_line.begin(), by_line.end());
-  std::vector<std::string> warnings;
-  for (const auto& [line, key] : by_line) {
-    warnings.push_back(
-        fmt::format("{}:{}: \"{}\" has no effect in this version yet", path_.string(), line, key));
-  }
-  return warnings;
-}
-
 TomlTable::TomlTable(const toml::table& toml, std::string title, std::uint32_t line, TomlFile& file)
     : toml_(&toml), title_(std::move(title)), line_(line), file_(&file) {}
 

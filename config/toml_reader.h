@@ -21,7 +21,7 @@
 
 namespace docmill {
 
-// The file that is being read: where its complaints come from and its warnings go.
+// The file that is being read: where its complaints come from.
 class TomlFile {
  public:
   explicit TomlFile(std::filesystem::path path) : path_(std::move(path)) {}
@@ -30,13 +30,9 @@ class TomlFile {
   std::filesystem::path resolved(const std::filesystem::path& path) const;
   // Throws UsageError "FILE:LINE: message".
   [[noreturn]] void fail(std::uint32_t line, std::string_view message) const;
-  void warn_no_effect(std::uint32_t line, const std::string& key);
-  // In the order of the file, each key's name once: at its first line.
-  std::vector<std::string> warnings() const;
 
  private:
   std::filesystem::path path_;
-  std::map<std::string, std::uint32_t> idle_keys_;  // by name: the first line
 };
 
 // `toml` and `file` must outlive it. Every getter gives nothing when the key is absent and throws
@@ -69,13 +65,6 @@ class TomlTable {
   std::map<std::string, TomlTable> named_tables() const;
   // The value as it is, for what no getter fits. Null when absent.
   const toml::node* node(std::string_view key);
-
-  // For a key that is understood but does nothing yet, unless it says what is so anyway.
-  template <class T>
-  void no_effect(std::string_view key, const std::optional<T>& given,
-                 const std::optional<T>& what_is_so = std::nullopt) {
-    if (given && given != what_is_so) file_->warn_no_effect(line_of(key), std::string(key));
-  }
 
   bool has(std::string_view key) const { return toml_->contains(key); }
   std::uint32_t line_of(std::string_view key) const;  // the table's own when it lacks the key

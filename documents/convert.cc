@@ -1,7 +1,6 @@
 #include "documents/convert.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "base/errors.h"
 #include "base/file.h"
+#include "base/memory_file.h"
 #include "base/process.h"
 #include "base/text.h"
 #include "documents/document.h"
@@ -36,21 +36,6 @@ std::optional<std::string> program_path(const std::string& name) {
   }
   return std::nullopt;
 }
-
-// A file in memory that a child writes by its name under /proc.
-class MemoryFile {
- public:
-  MemoryFile() : fd_(memfd_create("docmill-converted", MFD_CLOEXEC)) {
-    if (!fd_.is_open()) throw world_error_from_errno("memfd_create");
-  }
-  fs::path path() const { return fmt::format("/proc/{}/fd/{}", getpid(), fd_.get()); }
-  std::string content(std::int64_t max_bytes) const {
-    return read_file(path(), max_bytes).value_or(std::string());
-  }
-
- private:
-  Fd fd_;
-};
 
 struct Run {
   std::optional<Exit> exit;  // nothing: it took too long

@@ -128,7 +128,6 @@ daily = 50
 tenant.acme.monthly = 500
 )",
                                      "docmill.toml");
-  CHECK(config.warnings.empty());
   const Rates& rates = config.providers.at("p").per_minute;
   CHECK(rates.tokens == 1000.0);
   CHECK(rates.input_tokens == 2000.0);

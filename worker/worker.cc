@@ -119,7 +119,8 @@ void Worker::run(const std::function<void()>& after_wait) {
   while (!is_finished_) {
     turn();
     if (is_finished_) break;
-    transport_.wait(next_wake_ms_);
+    transport_.wait(std::min(next_wake_ms_, asked_wake_ms_));
+    asked_wake_ms_ = kNeverMs;
     after_wait();
   }
 }

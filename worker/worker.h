@@ -11,6 +11,7 @@
 // Group commit comes by itself: while one commit waits for the disk, replies gather, and the next
 // turn takes them all. There is no prefetch: an open ledger row means "may have been sent".
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -63,6 +64,9 @@ class Worker {
   // Looks at the store anew in the next turn.
   void look_again() { must_look_ = true; }
 
+  // run() comes back to `after_wait` by then; forgotten once it has.
+  void wake_at(std::int64_t time_ms) { asked_wake_ms_ = std::min(asked_wake_ms_, time_ms); }
+
   bool is_finished() const { return is_finished_; }
   std::int64_t next_wake_ms() const { return next_wake_ms_; }
   std::int64_t answers() const { return answers_; }
@@ -108,6 +112,7 @@ class Worker {
   void after_settle(const Flight& flight, const DecodedReply& decoded, const Settled& settled,
                     const RateHints& hints);
   void end_pauses(const Flight& flight, const Outcome& outcome, const Settled& settled);
+  void note_ended();
   void follow_pieces(const Flight& flight, const Outcome& outcome, Move move);
   void note_end(BatchId batch, const BatchSpec& spec, const std::string& error_class);
   void wait_for_lock(std::int64_t now_ms);
@@ -180,6 +185,7 @@ class Worker {
   std::int64_t next_start_ms_ = 0;          // nothing that waits can start before this
   std::int64_t next_unaided_start_ms_ = 0;  // the same, for what needs no person
   std::int64_t next_wake_ms_ = 0;
+  std::int64_t asked_wake_ms_ = kNeverMs;
   std::optional<std::int64_t> stop_deadline_ms_;
   const Provider* connecting_ = nullptr;   // what could start waits for the first connection to it
   std::int64_t lock_wanted_since_ms_ = 0;  // 0: it was free

@@ -45,9 +45,14 @@ void Worker::settle_replies() {
     flights_.erase(it);
   }
   if (!retired_.empty()) free_retired();
+  note_ended();
+}
+
+void Worker::note_ended() {
   for (const BatchId batch : queue_.finish_ended()) {
     log_info("batch={} finished", queue_.jobs().batch(batch).name);
     must_look_ = true;
+    wake_at(clock_.now_ms());  // whoever waits for its end is told now
   }
 }
 

@@ -70,10 +70,7 @@ void Worker::start_due_jobs() {
     if (start == Start::skipped) ++skipped;
   }
   note_full_pool();
-  for (const BatchId batch : queue_.finish_ended()) {
-    log_info("batch={} finished", queue_.jobs().batch(batch).name);
-    must_look_ = true;
-  }
+  note_ended();
   if (const auto due_ms = queue_.jobs().next_due(options_.only_batch)) {
     next_start_ms_ = std::min(next_start_ms_, *due_ms);
     next_unaided_start_ms_ = std::min(next_unaided_start_ms_, *due_ms);
