@@ -48,6 +48,7 @@ Action add_selftest(CLI::App& app, const Global& global);
 Action add_trial(CLI::App& app, const Global& global);
 Action add_tasks(CLI::App& app, const Global& global);
 Action add_completion(CLI::App& app, const Global& global);
+Action add_man(CLI::App& app, const Global& global);  // not in --help: for the package
 Action add_simulate(CLI::App& app, const Global& global);
 
 inline constexpr int kExitDone = 0;

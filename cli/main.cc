@@ -49,6 +49,7 @@ constexpr struct {
     {"tasks", add_tasks},
     {"trial", add_trial},
     {"completion", add_completion},
+    {"man", add_man},
 };
 
 std::string version() {

@@ -17,9 +17,12 @@
 #include "report/pricing.h"
 #include "report/reconcile.h"
 #include "report/report_formats.h"
+#include "worker/caps.h"
 
 namespace docmill {
 namespace {
+
+constexpr std::int64_t kDayMs = 86'400'000;
 
 struct ReportFlags {
   std::vector<std::string> batches;
@@ -27,6 +30,7 @@ struct ReportFlags {
   std::string format = "table";
   std::string since;
   std::string until;
+  std::string last;
   std::vector<std::string> if_models;
   std::int64_t documents_per_month = 0;
   std::string reprice;
@@ -40,6 +44,30 @@ std::optional<std::int64_t> parse_time(const std::string& flag, const std::strin
   const auto at_ms = parse_iso_time(text);
   if (at_ms) return at_ms;
   throw UsageError(fmt::format("{}: a time is like 2026-11-24 or 2026-11-24T09:00:00Z", flag));
+}
+
+// --last: the day, week or month before the one that runs now, as --since and --until.
+ReportFlags with_last_period(ReportFlags flags, std::int64_t now_ms) {
+  if (flags.last.empty()) return flags;
+  if (!flags.since.empty() || !flags.until.empty()) {
+    throw UsageError("--last says the time already; without --since and --until");
+  }
+  const std::int64_t today_ms = day_of(now_ms);
+  std::int64_t since_ms = 0, until_ms = today_ms;
+  if (flags.last == "day") {
+    since_ms = today_ms - kDayMs;
+  } else if (flags.last == "week") {  // 1970 began with a Thursday, weeks begin with Monday
+    until_ms = today_ms - (today_ms / kDayMs + 3) % 7 * kDayMs;
+    since_ms = until_ms - 7 * kDayMs;
+  } else if (flags.last == "month") {
+    until_ms = month_of(now_ms);
+    since_ms = month_of(until_ms - 1);
+  } else {
+    throw UsageError("--last: day, week or month");
+  }
+  flags.since = iso_day(since_ms);
+  flags.until = iso_day(until_ms);
+  return flags;
 }
 
 // The store, and what reports read of it.
@@ -209,6 +237,7 @@ Action add_report(CLI::App& app, const Global& global) {
   command->add_option("--format", flags.format, "table, csv, json or html");
   command->add_option("--since", flags.since, "UTC, by when requests were opened");
   command->add_option("--until", flags.until, "UTC, exclusive");
+  command->add_option("--last", flags.last, "day, week or month: the last whole one, UTC");
   command->add_option("--if-model", flags.if_models,
                       "what the same tokens would have cost there; may be repeated");
   command
@@ -221,7 +250,7 @@ Action add_report(CLI::App& app, const Global& global) {
                       "input_tokens, output_tokens) instead of the ledger");
   command->add_option("--reconcile", flags.reconcile, "hold the ledger against such an export");
   command->add_option("-o", flags.file, "into this file instead of stdout");
-  return [&global] { return report(global, flags); };
+  return [&global] { return report(global, with_last_period(flags, SystemClock().now_ms())); };
 }
 
 }  // namespace docmill

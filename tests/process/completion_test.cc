@@ -46,4 +46,23 @@ TEST_CASE_METHOD(MillTest, "every command and flag of the help is in every shell
   }
 }
 
+TEST_CASE_METHOD(MillTest, "every command of the help is in the man page", "[process]") {
+  const Ran page = docmill("man");
+  REQUIRE(page.code == 0);
+  const std::string help = docmill("--help").out;
+  std::size_t at = help.find("Subcommands:\n");
+  REQUIRE(at != std::string::npos);
+  int commands = 0;
+  for (at = help.find("\n  ", at); at != std::string::npos; at = help.find("\n  ", at + 1)) {
+    const std::string name = help.substr(at + 3, help.find(' ', at + 3) - at - 3);
+    if (name.empty()) continue;
+    INFO(name);
+    CHECK(page.out.find(".SS \\fB" + name + "\\fR") != std::string::npos);
+    ++commands;
+  }
+  CHECK(commands > 15);
+  CHECK(help.find("\n  man ") == std::string::npos);
+  CHECK(page.out.find("\\fB\\-\\-max\\-cost\\fR \\fIVALUE\\fR") != std::string::npos);
+}
+
 }  // namespace docmill::process_test

@@ -221,4 +221,36 @@ output = 1.5
   CHECK(store.number("SELECT cost_pusd FROM attempt WHERE model = 'flex'") * 2 == usual);
 }
 
+TEST_CASE_METHOD(MillTest, "a report of the last whole day, week or month", "[process]") {
+  simulate("");
+  configure(
+      "[providers.sim]\nbase_url = \"@URL@\"\n"
+      "[models.m]\nprovider = \"sim\"\ninput = 1\noutput = 1\n");
+  write_texts("docs.jsonl", 3);
+  REQUIRE(docmill("run summarise docs.jsonl --batch b -o out.jsonl").code == 0);
+  StoreView store(store_file);
+  const auto requests = [&](const std::string& last) {
+    return docmill("report --format json --last " + last).json().at("totals").at("requests");
+  };
+  CHECK(requests("day") == 0);  // today is not over
+  // Into the last hour of yesterday, and the first of the Monday and the month before.
+  const std::string today = "(strftime('%s', 'now') / 86400 * 86400 * 1000)";
+  const std::string week =
+      "(strftime('%s', 'now', '-6 days', 'weekday 1', '-7 days') / 86400 * "
+      "86400 * 1000)";
+  const std::string month = "(strftime('%s', 'now', 'start of month', '-1 months') * 1000)";
+  for (const auto& [last, since] :
+       {std::pair{std::string("day"), today + " - 1"}, std::pair{std::string("week"), week},
+        std::pair{std::string("month"), month}}) {
+    INFO(last);
+    SQLite::Database db(store_file.string(), SQLite::OPEN_READWRITE);
+    db.exec("UPDATE attempt SET opened_at = " + since + ", settled_at = opened_at + 5");
+    CHECK(requests(last) == 3);
+    db.exec("UPDATE attempt SET opened_at = " + since + (last == "day" ? " + 1" : " - 1"));
+    CHECK(requests(last) == 0);
+  }
+  CHECK(docmill("report --last year").code == 2);
+  CHECK(docmill("report --last day --since 2026-01-01").code == 2);
+}
+
 }  // namespace docmill::process_test
