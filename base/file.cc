@@ -55,7 +55,16 @@ std::optional<std::string> read_file(const std::filesystem::path& path, std::int
   }
 }
 
+std::optional<Fd> open_in_place(const std::filesystem::path& path) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) return std::nullopt;
+  Fd fd(open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+  if (!fd.is_open()) throw world_error_from_errno(path.string());
+  return fd;
+}
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+  if (const std::optional<Fd> fd = open_in_place(path)) return write_all(fd->get(), content);
   const std::filesystem::path part = path.string() + ".part";
   {
     const Fd fd(open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));

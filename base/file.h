@@ -31,8 +31,12 @@ class Fd {
 // The whole file, or nothing when it is longer than `max_bytes`. Throws WorldError.
 std::optional<std::string> read_file(const std::filesystem::path& path, std::int64_t max_bytes);
 
+// /dev/null, /dev/stdout, a fifo, a link: something is there that a rename would replace by a file.
+// It is opened to be written instead; nothing: that is not so. Throws WorldError when it cannot be.
+std::optional<Fd> open_in_place(const std::filesystem::path& path);
+
 // Puts `content` at `path` as one step: readers see the old file or the new one, whole, also after
-// power loss. Throws WorldError.
+// power loss. What open_in_place() opens is written to. Throws WorldError.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 // Writes all of it or throws WorldError; a closed pipe is UsageError-free quiet exit for main.

@@ -18,6 +18,10 @@ constexpr std::size_t kBufferBytes = 1 << 16;
 
 FileOutput::FileOutput(const std::optional<std::string>& file) : file_(file) {
   if (!file_) return;
+  if (std::optional<Fd> in_place = open_in_place(*file_)) {
+    fd_ = std::move(*in_place);
+    return;
+  }
   part_ = *file_ + ".part";
   fd_ = Fd(open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
   if (!fd_.is_open()) throw world_error_from_errno(part_);
@@ -30,7 +34,7 @@ void FileOutput::put(std::string_view text) {
 
 void FileOutput::close() {
   flush();
-  if (!file_) return;
+  if (part_.empty()) return;
   if (fsync(fd_.get()) != 0) throw world_error_from_errno(part_);
   if (rename(part_.c_str(), file_->c_str()) != 0) throw world_error_from_errno(*file_);
 }

@@ -272,8 +272,9 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
   Reloads reloads(global, config, options, key_reader, transport, worker, hook);
   Commands commands(global, signals, worker, life, reloads);
   Watchdog watchdog;
+  worker.wake_at(clock.now_ms());  // all that is below begins now, not with the first reply
   worker.run([&] {
-    watchdog.feed(clock.now_ms());
+    worker.wake_at(watchdog.feed(clock.now_ms()));
     nudges.drain();
     commands.obey(clock.now_ms());
     worker.wake_at(hook.look());

@@ -42,6 +42,7 @@ TEST_CASE("dashboard, alerts and docs name metrics that there are") {
       for (const std::string_view of_histogram : {"_bucket", "_count", "_sum"}) {
         if (family.ends_with(of_histogram)) family.resize(family.size() - of_histogram.size());
       }
+      if (family == "docmill_") continue;  // the package's file
       INFO(file << " names " << family);
       CHECK(text.find("# TYPE " + family + " ") != std::string::npos);
       ++names;

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "base/errors.h"
 
@@ -50,10 +51,13 @@ Watchdog::Watchdog() {
   if (text != nullptr) every_ms_ = std::strtoll(text, nullptr, 10) / 1000 / 3;
 }
 
-void Watchdog::feed(std::int64_t now_ms) {
-  if (every_ms_ <= 0 || now_ms < next_ms_) return;
-  next_ms_ = now_ms + every_ms_;
-  notify_service("WATCHDOG=1");
+std::int64_t Watchdog::feed(std::int64_t now_ms) {
+  if (every_ms_ <= 0) return std::numeric_limits<std::int64_t>::max();
+  if (now_ms >= next_ms_) {
+    next_ms_ = now_ms + every_ms_;
+    notify_service("WATCHDOG=1");
+  }
+  return next_ms_;
 }
 
 void notify_service(std::string_view lines) {

@@ -30,8 +30,8 @@ class Signals {
 class Watchdog {
  public:
   Watchdog();
-  // Cheap, and seldom more than a look at the time.
-  void feed(std::int64_t now_ms);
+  // Cheap, and seldom more than a look at the time. When it is to be fed again, at the latest.
+  std::int64_t feed(std::int64_t now_ms);
 
  private:
   std::int64_t every_ms_ = 0;  // 0: nobody watches

@@ -145,7 +145,8 @@ void Worker::turn() {
     queue_.promote_due();
     start_due_jobs();
     // Once nothing flies there may be no other turn for long, so the reason is told now.
-    const bool is_going_to_wait = flights_.empty() && waits_text() != published_waits_;
+    const bool is_going_to_wait =
+        flights_.empty() && (waits_text() != published_waits_ || answers_ != published_answers_);
     if (is_going_to_wait || now_ms - published_at_ms_ >= kPublishEveryMs) publish(now_ms);
     transaction->commit();  // the one fsync of this turn
     metrics_.turn_seconds.add(static_cast<double>(monotonic_us() - began_us) / 1e6);
@@ -257,6 +258,7 @@ std::string Worker::waits_text() const {
 void Worker::publish(std::int64_t now_ms) {
   published_at_ms_ = now_ms;
   published_waits_ = waits_text();
+  published_answers_ = answers_;
   queue_.ledger().publish_worker(id_, answers_, published_waits_, now_ms);
   std::string status = fmt::format("{} in flight, {} answered", flights_.size(), answers_);
   for (const auto& [batch, wait] : waits_) {

@@ -182,10 +182,10 @@ class Worker {
   std::int64_t seen_version_ = -1;
   std::int64_t published_at_ms_ = 0;
   std::string published_waits_;
+  std::int64_t published_answers_ = 0;
   std::int64_t next_start_ms_ = 0;          // nothing that waits can start before this
   std::int64_t next_unaided_start_ms_ = 0;  // the same, for what needs no person
-  std::int64_t next_wake_ms_ = 0;
-  std::int64_t asked_wake_ms_ = kNeverMs;
+  std::int64_t next_wake_ms_ = 0, asked_wake_ms_ = kNeverMs;
   std::optional<std::int64_t> stop_deadline_ms_;
   const Provider* connecting_ = nullptr;   // what could start waits for the first connection to it
   std::int64_t lock_wanted_since_ms_ = 0;  // 0: it was free

@@ -14,6 +14,7 @@ namespace docmill::process_test {
 namespace {
 
 using nlohmann::json;
+using namespace std::string_literals;
 using Names = std::vector<std::string>;
 
 constexpr const char* kPricedModel = R"toml(
@@ -288,6 +289,34 @@ TEST_CASE_METHOD(OutputTest, "stdout is data alone and -q leaves stderr empty", 
   CHECK(dry.out.find("Nothing was queued or sent") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(folder / "dry.db"));
   CHECK(sent_count() == 1);
+}
+
+TEST_CASE_METHOD(OutputTest, "what is written into a pipe or through a link replaces neither",
+                 "[process]") {
+  simulate("");
+  configure(kPricedModel);
+  write_texts("docs.jsonl", 3);
+  REQUIRE(docmill("run summarise docs.jsonl --batch b -o out.jsonl").code == 0);
+  const std::string plain = read(folder / "out.jsonl");
+  write("target", "old");
+  std::filesystem::create_symlink("target", folder / "link");
+  CHECK(docmill("results b -o link").code == 0);
+  CHECK(read(folder / "target") == plain);
+  CHECK(std::filesystem::is_symlink(folder / "link"));
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  for (const std::string& words : {"results b -o pipe"s, "report b --format html -o pipe"s}) {
+    Command reader;
+    reader.argv = {"/bin/cat", (folder / "pipe").string()};
+    reader.cwd = folder;
+    reader.out = folder / "read";
+    std::filesystem::remove(folder / "read");
+    Process cat(reader);
+    CHECK(docmill(words).code == 0);
+    REQUIRE(cat.wait(10'000));
+    CHECK(read(folder / "read").size() > 100);
+    CHECK(std::filesystem::is_fifo(folder / "pipe"));
+  }
+  CHECK(docmill("backup pipe").code == 2);
 }
 
 TEST_CASE_METHOD(OutputTest, "results --watch hands out each document once, as it ends",

@@ -63,6 +63,18 @@ TEST_CASE_METHOD(ServiceTest, "a service is ready when it works, and says when i
   CHECK(exit->code == 0);
 }
 
+TEST_CASE_METHOD(ServiceTest, "an idle worker feeds a watchdog of whatever patience") {
+  env["WATCHDOG_USEC"] = "900000";
+  Process worker = start("work");
+  REQUIRE(is_told("READY=1"));
+  for (int i = 0; i < 3; ++i) {
+    const std::int64_t before_ms = wall_ms();
+    CHECK(is_told("WATCHDOG=1"));
+    CHECK(wall_ms() - before_ms < 900);
+  }
+  worker.kill();
+}
+
 namespace {
 
 class ReloadTest : public ServiceTest {
