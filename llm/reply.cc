@@ -40,7 +40,9 @@ ExchangeRule rule_of(Exchange exchange) {
     case Exchange::not_sent:
       return {Ending::not_sent, "not_sent", "no connection"};
     case Exchange::certificate:
-      return {Ending::provider_down, "certificate", "the provider's certificate is not accepted"};
+      return {
+          Ending::provider_down, "certificate",
+          "the provider's certificate is not accepted; a CA of your own network goes into ca_file"};
     case Exchange::first_byte_timeout:
       return {Ending::cut, "timeout", "no answer before first_byte_timeout"};
     case Exchange::stalled:
