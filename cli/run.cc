@@ -40,10 +40,10 @@ std::optional<int> work_on(const Global& global, const Config& config,
 }  // namespace
 
 int work_off(const Global& global, const Config& config, const std::filesystem::path& store,
-             const std::string& batch) {
+             const std::string& batch, std::int64_t timeout_ms) {
   if (const std::optional<int> code = work_on(global, config, store, batch)) return *code;
   say(global, "a worker is running and does it: " + describe_worker(store));
-  return follow(global, store, {batch}, 0);
+  return follow(global, store, {batch}, timeout_ms);
 }
 
 int run_batch(const Global& global, const Config& config, const std::filesystem::path& store,

@@ -7,9 +7,10 @@
 
 namespace docmill {
 
-// Works until the batch has ended, or follows the worker that does. The exit code.
+// Works until the batch has ended, or follows the worker that does, for at most `timeout_ms` (0: as
+// long as it takes; config.worker.longest_life_ms bounds the work). The exit code.
 int work_off(const Global& global, const Config& config, const std::filesystem::path& store,
-             const std::string& batch);
+             const std::string& batch, std::int64_t timeout_ms = 0);
 
 // Submits, works until the batch has ended or follows the worker that does, and hands out the
 // results. The exit code.

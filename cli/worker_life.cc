@@ -244,7 +244,7 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
   const SystemClock clock;
   SqliteCommit commit;
   Database db(store, Access::read_write, commit);
-  KeyReader key_reader;
+  KeyReader& key_reader = KeyReader::of_process();
   const std::map<std::string, Key> keys = key_reader.load(config.providers);
   CurlTransport::Options transport_options;
   transport_options.in_flight = options.in_flight;

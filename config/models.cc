@@ -150,6 +150,12 @@ void read_ways(TomlTable& table, Model& model) {
       table.one_of("service_tier", {"auto", "default", "flex", "priority", "standard_only"})
           .value_or("");
   model.pin = table.text("pin").value_or("");
+  if (const auto day = table.text("shuts_down")) {
+    model.shuts_down_ms = parse_iso_time(*day);
+    if (!model.shuts_down_ms) {
+      table.fail("shuts_down", "\"shuts_down\" must be a day, such as \"2027-03-31\"");
+    }
+  }
   read_tokenizer(table, model);
 }
 

@@ -152,6 +152,14 @@ Decoded from_html(const fs::path& file) {
 
 }  // namespace
 
+std::vector<Converter> converters() {
+  std::vector<Converter> all = {{"pdftotext", "poppler-utils", "PDF"},
+                                {"pandoc", "pandoc", "office files, EPUB and web pages"},
+                                {"w3m", "w3m", "web pages larger than 4 MiB"}};
+  for (Converter& one : all) one.is_here = program_path(one.program).has_value();
+  return all;
+}
+
 Decoded convert(Format format, const fs::path& file, bool allow_blank_pages) {
   switch (format) {
     case Format::pdf:

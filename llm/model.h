@@ -72,10 +72,11 @@ struct Model {
   // other media. Empty: none does.
   std::string unbounded_key;
   bool stream = false;
-  bool unbounded_reasoning = false;  // its output limit does not bound what it bills
-  std::string service_tier;          // asked for
-  std::string pin;                   // the model that must be returned; empty: any
-  std::string tokenizer;             // as llm/tokenizer.h names it; empty: tokens by script
+  bool unbounded_reasoning = false;           // its output limit does not bound what it bills
+  std::string service_tier;                   // asked for
+  std::optional<std::int64_t> shuts_down_ms;  // when its vendor ends it; check says so before
+  std::string pin;                            // the model that must be returned; empty: any
+  std::string tokenizer;  // as llm/tokenizer.h names it; empty: tokens by script
   Rates per_minute;
   std::optional<int> in_flight;
 };

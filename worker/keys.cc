@@ -131,6 +131,11 @@ void hide_key(const Secret& secret, HttpReply& reply) {
   for (Header& header : reply.headers) hide(key, kShortestHidden, header.value);
 }
 
+KeyReader& KeyReader::of_process() {
+  static KeyReader reader;
+  return reader;
+}
+
 std::map<std::string, Key> KeyReader::load(const Providers& providers) {
   for (const auto& [name, provider] : providers) {
     const char* value = std::getenv(provider.key_env.c_str());

@@ -17,13 +17,18 @@ struct Key {
   std::string problem;  // names the variable or file, never the value
 };
 
-// Remembers what it took out of the environment, so that a reload finds it again.
+// Remembers what it took out of the environment, so that a reload, and the next worker of the same
+// process, find it again.
 class KeyReader {
  public:
+  // The one that the process has.
+  static KeyReader& of_process();
+
   // One entry for each provider.
   std::map<std::string, Key> load(const Providers& providers);
 
  private:
+  KeyReader() = default;
   std::map<std::string, Key> of_environment_;  // by variable
 };
 

@@ -51,6 +51,7 @@ Worker::Worker(Database& db, WorkerLock& lock, const Clock& clock, Transport& tr
       caps_(options_.caps),
       jitter_(options_.seed) {
   take_over(std::move(setup));
+  if (options_.longest_life_ms) ends_at_ms_ = clock.now_ms() + *options_.longest_life_ms;
   load_pauses();
   probe_soon();
 }
@@ -289,6 +290,7 @@ void Worker::plan_wake(std::int64_t now_ms) {
   if (has_slot) next_wake_ms_ = std::min(next_wake_ms_, next_start_ms_);
   if ((has_slot && has_more_) || (must_look_ && !stop_deadline_ms_)) next_wake_ms_ = now_ms;
   if (stop_deadline_ms_) next_wake_ms_ = std::min(next_wake_ms_, *stop_deadline_ms_);
+  if (ends_at_ms_ && !stop_deadline_ms_) next_wake_ms_ = std::min(next_wake_ms_, *ends_at_ms_);
 }
 
 // A turn that could not write still has to come to an end.
@@ -299,6 +301,7 @@ void Worker::check_patience(std::int64_t now_ms) {
 }
 
 void Worker::check_finished(std::int64_t now_ms) {
+  if (ends_at_ms_ && now_ms >= *ends_at_ms_) stop();
   if (stop_deadline_ms_ && now_ms >= *stop_deadline_ms_ && !flights_.empty()) {
     stop_deadline_ms_ = kNeverMs;
     abort();

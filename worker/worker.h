@@ -186,7 +186,7 @@ class Worker {
   std::int64_t next_start_ms_ = 0;          // nothing that waits can start before this
   std::int64_t next_unaided_start_ms_ = 0;  // the same, for what needs no person
   std::int64_t next_wake_ms_ = 0, asked_wake_ms_ = kNeverMs;
-  std::optional<std::int64_t> stop_deadline_ms_;
+  std::optional<std::int64_t> stop_deadline_ms_, ends_at_ms_;
   const Provider* connecting_ = nullptr;   // what could start waits for the first connection to it
   std::int64_t lock_wanted_since_ms_ = 0;  // 0: it was free
   std::int64_t lock_wait_told_ms_ = 0;

@@ -14,6 +14,7 @@ constexpr const char* kTrialModels = R"toml(
 in_flight = 8
 [providers.sim]
 base_url = "@URL@"
+key_env = "MILL_TEST_KEY"
 [models.m]
 provider = "sim"
 input = 3
@@ -41,13 +42,17 @@ TEST_CASE_METHOD(MillTest,
                  "a trial compares models on the same documents, and is not paid for twice",
                  "[process]") {
   simulate("");
+  env["MILL_TEST_KEY"] = "sk-trial-0123456789";
   configure(kTrialModels);
   write_texts("docs.jsonl", 60);
   const std::string trial = "trial summarise docs.jsonl --models m,n --sample 12 --format json";
   const auto ran = docmill(trial).json();
   CHECK(sent_count() == 24);
   std::map<std::string, std::int64_t> sent_to;
-  for (const LogLine& line : sent()) ++sent_to[line.model];
+  for (const LogLine& line : sent()) {
+    ++sent_to[line.model];
+    CHECK(line.has_key);
+  }
   CHECK(sent_to["m"] == 12);
   CHECK(sent_to["n"] == 12);
   const auto& models = ran.at("models");
@@ -79,6 +84,7 @@ TEST_CASE_METHOD(MillTest,
 TEST_CASE_METHOD(MillTest, "a judge sees each pair in both orders, and --max-cost is for all of it",
                  "[process]") {
   simulate("");
+  env["MILL_TEST_KEY"] = "sk-trial-0123456789";
   configure(kTrialModels);
   write_texts("docs.jsonl", 20);
   const auto judged =
@@ -118,6 +124,7 @@ TEST_CASE_METHOD(MillTest, "a judge sees each pair in both orders, and --max-cos
 TEST_CASE_METHOD(MillTest, "a cap on a batch that is there is kept or refused, never forgotten",
                  "[process]") {
   simulate("");
+  env["MILL_TEST_KEY"] = "sk-trial-0123456789";
   configure(kTrialModels);
   write_texts("docs.jsonl", 3);
   const std::string submit = "submit summarise docs.jsonl --batch b --models m";
