@@ -118,7 +118,7 @@ class Check {
   }
 
   void check_store() {
-    if (!fs::exists(store_)) {
+    if (!store_exists(store_)) {
       return note(fmt::format("store {}: not there yet; submit makes it", store_.string()));
     }
     struct stat info {};

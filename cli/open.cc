@@ -47,7 +47,7 @@ Config open_config(const Global& global) {
 }
 
 void price_by_store(const fs::path& store, Config& config) {
-  if (!fs::exists(store)) return;
+  if (!store_exists(store)) return;
   SqliteCommit commit;
   Database db(store, Access::read_only, commit);
   PriceList list(db);

@@ -147,7 +147,7 @@ int list_prices(const Global& global, const PricesFlags& flags) {
   price_by_store(store, config);
   const std::int64_t now_ms = SystemClock().now_ms();
   Listing listing;
-  if (std::filesystem::exists(store)) {
+  if (store_exists(store)) {
     OpenedReader opened(store);
     PriceList list(opened.db);
     list_models(config, &list, now_ms, listing);

@@ -134,7 +134,7 @@ int report_usage(const Global& global, const ReportFlags& flags) {
   const std::int64_t now_ms = SystemClock().now_ms();
   std::unique_ptr<OpenedReader> opened;
   std::unique_ptr<PriceList> prices;
-  if (std::filesystem::exists(store)) {
+  if (store_exists(store)) {
     opened = std::make_unique<OpenedReader>(store, config);
     prices = std::make_unique<PriceList>(opened->db);
   }

@@ -117,7 +117,7 @@ class Counting {
 class KnownStore {
  public:
   explicit KnownStore(const fs::path& store) {
-    if (fs::exists(store)) opened_ = std::make_unique<OpenedReader>(store);
+    if (store_exists(store)) opened_ = std::make_unique<OpenedReader>(store);
   }
   std::vector<EstimateRecord> past() {
     return opened_ ? opened_->reader.estimates() : std::vector<EstimateRecord>();

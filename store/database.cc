@@ -3,6 +3,7 @@
 #include <SQLiteCpp/Statement.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <grp.h>
 #include <linux/magic.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -58,20 +59,32 @@ int open_flags(Access access) {
   return flags | (access == Access::read_only ? SQLite::OPEN_READONLY : SQLite::OPEN_READWRITE);
 }
 
+// The store of a service is open to the members of its group.
+WorldError denied(const fs::path& file) {
+  struct stat info {};
+  const bool is_seen =
+      stat(file.c_str(), &info) == 0 || stat(file.parent_path().c_str(), &info) == 0;
+  if (!is_seen) return WorldError(fmt::format("{}: permission denied", file.string()));
+  const group* owners = getgrgid(info.st_gid);  // no thread asks at the same time
+  const std::string name = owners != nullptr ? owners->gr_name : std::to_string(info.st_gid);
+  const bool is_of_group = (info.st_mode & S_IWGRP) != 0;
+  return WorldError(fmt::format(
+      "{}: permission denied; {}", file.string(),
+      is_of_group
+          ? fmt::format("the members of group {} may: adduser YOU {}, and log in anew", name, name)
+          : fmt::format("it is user {}'s alone", info.st_uid)));
+}
+
 // SQLite's own word is "unable to open database file", whatever the reason.
 void check_access(const fs::path& file, Access access) {
   const int wanted = access == Access::read_only ? R_OK : R_OK | W_OK;
   if (::access(file.c_str(), wanted) == 0) return;
-  const WorldError why = world_error_from_errno(file.string());
-  struct stat info {};
-  if (errno != EACCES || stat(file.c_str(), &info) != 0) throw why;
-  throw WorldError(
-      fmt::format("{}; it belongs to user {}, group {}", why.what(), info.st_uid, info.st_gid));
+  if (errno == EACCES) throw denied(file);
+  throw world_error_from_errno(file.string());
 }
 
 SQLite::Database open_connection(const fs::path& file, Access access) {
-  std::error_code error;
-  if (!fs::exists(file, error)) {
+  if (!store_exists(file)) {
     throw WorldError(
         fmt::format("{}: there is no store yet; docmill submit makes it", file.string()));
   }
@@ -106,6 +119,13 @@ struct statvfs disk_of(const std::filesystem::path& file) {
 }
 
 }  // namespace
+
+bool store_exists(const fs::path& file) {
+  struct stat info {};
+  if (stat(file.c_str(), &info) == 0) return true;
+  if (errno == EACCES) throw denied(file);
+  return false;
+}
 
 void SqliteCommit::run(SQLite::Database& connection) {
   connection.exec("COMMIT");
@@ -292,14 +312,14 @@ fs::path resolved_store_path(const fs::path& file) {
 }
 
 void create_or_migrate(const fs::path& file) {
-  if (fs::exists(file)) {
+  if (store_exists(file)) {
     check_access(file, Access::read_write);
     if (is_current(file)) return;
   }
   const auto lock = WorkerLock::take(file);
   if (!lock) {
     // The worker migrated it for its own version; ours is another.
-    if (fs::exists(file) && is_current(file)) return;
+    if (store_exists(file) && is_current(file)) return;
     throw WorldError(
         fmt::format("{}: the store must be migrated and a worker holds it; stop the "
                     "worker, then try again",
@@ -309,7 +329,7 @@ void create_or_migrate(const fs::path& file) {
 }
 
 void create_or_migrate_locked(const fs::path& file) {
-  if (!fs::exists(file)) make_empty_file(file);
+  if (!store_exists(file)) make_empty_file(file);
   SQLite::Database connection(file.string(), open_flags(Access::read_write), kBusyTimeoutMs);
   set_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1);
   WriteLock lock(file);

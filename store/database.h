@@ -118,6 +118,9 @@ class Transaction {
   bool open_ = false;
 };
 
+// Throws WorldError, with what to do, when the caller may not look.
+bool store_exists(const std::filesystem::path& file);
+
 // What to do about a store that is damaged, for people.
 std::string damaged_store(const std::filesystem::path& file, const std::string& damage);
 // The same words when SQLite has just met the damage; empty: the error is another.
