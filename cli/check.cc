@@ -1,5 +1,6 @@
 // docmill check: what is wrong before a run begins; --live asks each model for a word.
 
+#include <curl/curl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sys/stat.h>
@@ -47,6 +48,8 @@ class Check {
     }
     store_ = find_store(global_, config_);
     price_by_store(store_, config_);
+    note(fmt::format("docmill {}, SQLite {}, {}", DOCMILL_VERSION, sqlite_version(),
+                     curl_version()));
     fmt::print("config {}: {} providers, {} models\n", file ? file->string() : "none",
                config_.providers.size(), config_.models.size());
     check_providers();

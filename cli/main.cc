@@ -3,7 +3,6 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <sqlite3.h>
 
 #include <SQLiteCpp/Exception.h>
 #include <CLI/CLI.hpp>
@@ -53,7 +52,7 @@ constexpr struct {
 };
 
 std::string version() {
-  return fmt::format("docmill {}\nSQLite {}\n{}\n", DOCMILL_VERSION, sqlite3_libversion(),
+  return fmt::format("docmill {}\nSQLite {}\n{}\n", DOCMILL_VERSION, sqlite_version(),
                      curl_version());
 }
 

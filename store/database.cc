@@ -120,6 +120,10 @@ struct statvfs disk_of(const std::filesystem::path& file) {
 
 }  // namespace
 
+const char* sqlite_version() {
+  return sqlite3_libversion();
+}
+
 bool store_exists(const fs::path& file) {
   struct stat info {};
   if (stat(file.c_str(), &info) == 0) return true;

@@ -118,6 +118,9 @@ class Transaction {
   bool open_ = false;
 };
 
+// Of the library that is loaded, such as "3.40.1".
+const char* sqlite_version();
+
 // Throws WorldError, with what to do, when the caller may not look.
 bool store_exists(const std::filesystem::path& file);
 
