@@ -64,7 +64,6 @@ std::optional<Fd> open_in_place(const std::filesystem::path& path) {
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
-  if (const std::optional<Fd> fd = open_in_place(path)) return write_all(fd->get(), content);
   const std::filesystem::path part = path.string() + ".part";
   {
     const Fd fd(open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));

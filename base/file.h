@@ -36,7 +36,7 @@ std::optional<std::string> read_file(const std::filesystem::path& path, std::int
 std::optional<Fd> open_in_place(const std::filesystem::path& path);
 
 // Puts `content` at `path` as one step: readers see the old file or the new one, whole, also after
-// power loss. What open_in_place() opens is written to. Throws WorldError.
+// power loss. Throws WorldError.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 // Writes all of it or throws WorldError; a closed pipe is UsageError-free quiet exit for main.

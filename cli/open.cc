@@ -128,6 +128,8 @@ void say(const Global& global, const std::string& line) {
 
 void put(const std::optional<std::string>& file, const std::string& content) {
   if (file) {
+    const std::optional<Fd> in_place = open_in_place(*file);
+    if (in_place) return write_all(in_place->get(), content);
     write_file_atomically(*file, content);
   } else {
     write_all(STDOUT_FILENO, is_terminal(STDOUT_FILENO) ? printable_text(content) : content);

@@ -67,7 +67,7 @@ Batch batch_named(OpenedQueue& opened, const std::string& name);
 bool is_terminal(int fd);
 // To stderr, unless --quiet.
 void say(const Global& global, const std::string& line);
-// To stdout, or into the file of -o.
+// To stdout, or into the file of -o; into what is no file as it is.
 void put(const std::optional<std::string>& file, const std::string& content);
 
 std::int64_t parse_cost_flag(const std::string& flag, const std::string& text);
