@@ -133,7 +133,7 @@ class KnownStore {
   std::vector<Reusable> reusable(const BatchSpec& spec, const Document& document,
                                  const std::string& tenant) {
     if (!opened_ || !document.error.empty()) return {};
-    return opened_->reader.reusable(request_hash(spec, document), tenant);
+    return opened_->reader.reusable(request_hash(spec, document), content_hash(document), tenant);
   }
 
  private:
@@ -355,14 +355,14 @@ Submission queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const 
   };
   each_document(flags, opened.config, spec, [&](Document document, int route) {
     std::optional<Reusable> reuses;
+    const std::string content = content_hash(document);
     const std::string request = document.error.empty() ? request_hash(spec, document) : "";
     if (!flags.fresh && !request.empty()) {
-      reuses = choose_reuse(opened.queue.jobs().reusable(request, batch.tenant),
+      reuses = choose_reuse(opened.queue.jobs().reusable(request, content, batch.tenant),
                             spec.routes[static_cast<std::size_t>(route)].chain);
     }
     counting.add(document, spec, route,
-                 opened.queue.jobs().would_add(batch.id, document.id, content_hash(document)),
-                 reuses);
+                 opened.queue.jobs().would_add(batch.id, document.id, content), reuses);
     bytes += document.text.size();
     NewJob& job = jobs.emplace_back(new_job(std::move(document), flags.priority, route));
     job.request_hash = request;

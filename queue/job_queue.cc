@@ -274,6 +274,7 @@ Recovered JobQueue::recover_in_transaction(std::optional<JobId> suspect) {
   Transaction transaction(db_);
   const std::int64_t now_ms = clock_.now_ms();
   Recovered recovered;
+  const auto running = jobs_.running();  // they are found by their open attempts
   for (const OpenAttempt& open : ledger_.open_attempts()) {
     Settlement unknown;
     unknown.outcome = "worker_died";
@@ -282,7 +283,7 @@ Recovered JobQueue::recover_in_transaction(std::optional<JobId> suspect) {
     ledger_.settle(open.id, unknown, now_ms);
     ++recovered.unknown;
   }
-  for (const auto& [job, attempt] : jobs_.running()) {
+  for (const auto& [job, attempt] : running) {
     put_back(job, attempt);
     ++recovered.requeued;
   }

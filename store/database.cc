@@ -27,6 +27,9 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kFrameBytes = 8192 + 24;
 // Longer than any honest transaction; the write lock makes it moot except against strangers.
 constexpr int kBusyTimeoutMs = 10'000;
+// SQLite would count each allocation under a lock, and nobody reads that. It has to be told before
+// anything of it is used. Refused, and no matter, where a test was first.
+[[maybe_unused]] const int kWithoutCounts = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 
 // WAL needs shared memory on one host; on these it corrupts.
 const char* network_file_system(const fs::path& folder) {

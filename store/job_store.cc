@@ -5,8 +5,7 @@
 #include "base/check.h"
 #include "base/errors.h"
 
-// Column lists that more than one statement reads, so that read_batch() and read_job() have one
-// order to know.
+// What several statements read, in the one order that read_batch() and read_job() know.
 #define BATCH_COLUMNS                                                                          \
   "id, name, task, tenant, spec, cap_pusd, spent_pusd, reserved_pusd, created_at, sealed_at, " \
   "paused_at, held_reason, cancelled_at, cut_at, finished_at, coalesce(paused_reason, ''), "   \
@@ -117,8 +116,9 @@ JobStore::JobStore(Database& db)
         SELECT j.id, coalesce((SELECT model FROM attempt WHERE id = o.attempt_id), ''),
                (SELECT coalesce(sum(cost_pusd), 0) FROM attempt
                 WHERE job_id = j.id OR job_id IN (SELECT id FROM job WHERE root_id = j.id))
-        FROM job j JOIN batch b ON b.id = j.batch_id JOIN job_output o ON o.job_id = j.id
-        WHERE j.request_hash = ?1 AND j.state = 'done' AND length(j.request_hash) = 32
+        FROM job_input i CROSS JOIN job j INDEXED BY job_answered ON j.input_id = i.id
+        JOIN batch b ON b.id = j.batch_id JOIN job_output o ON o.job_id = j.id
+        WHERE i.hash = ?3 AND j.request_hash = ?1 AND j.state = 'done'
           AND j.parent_id IS NULL AND j.reused_from IS NULL AND b.tenant = ?2
         ORDER BY j.id DESC LIMIT 8)sql"),
       mark_reused_(db, R"sql(
@@ -173,7 +173,9 @@ JobStore::JobStore(Database& db)
                raised_output_tokens = coalesce(?11, raised_output_tokens),
                requests_before = requests_before + ?12
         WHERE id = ?1 AND state = 'running' AND attempt_id = ?2)sql"),
-      running_(db, "SELECT " JOB_COLUMNS ", attempt_id FROM job WHERE state = 'running'"),
+      running_(db, "SELECT " JOB_COLUMNS R"sql(, attempt_id FROM job
+        WHERE state = 'running' AND (id, attempt_id) IN (
+          SELECT job_id, id FROM attempt INDEXED BY attempt_open WHERE settled_at IS NULL))sql"),
       count_crash_(db, R"sql(
         UPDATE job SET crashes = crashes + 1
         WHERE id = ?1 AND state IN ('ready', 'running'))sql"),
@@ -354,9 +356,10 @@ void JobStore::supersede(BatchId batch, const std::string& item_key, JobId by,
 }
 
 std::vector<Reusable> JobStore::reusable(const std::string& request_hash,
+                                         const std::string& content_hash,
                                          const std::string& tenant) {
   std::vector<Reusable> found;
-  for (Cursor row = reusable_.run(Blob{request_hash}, tenant); row.next();) {
+  for (Cursor row = reusable_.run(Blob{request_hash}, tenant, Blob{content_hash}); row.next();) {
     found.push_back({{row.integer(0)}, row.text(1), row.integer(2)});
   }
   return found;

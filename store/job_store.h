@@ -43,8 +43,9 @@ class JobStore {
   Added add(BatchId batch, const NewJob& job, std::int64_t now_ms);
   // What add() would say; changes nothing.
   Added would_add(BatchId batch, const std::string& item_key, const std::string& content_hash);
-  // The latest results of the same request for the same tenant, a few.
-  std::vector<Reusable> reusable(const std::string& request_hash, const std::string& tenant);
+  // The latest results of the same request, whose text has that hash, for the same tenant; a few.
+  std::vector<Reusable> reusable(const std::string& request_hash, const std::string& content_hash,
+                                 const std::string& tenant);
   std::vector<Job> ready(BatchId batch, int route, int position, int limit);
   // The ready jobs that may cost least: the usual output limit before a raised one, then by the
   // length of their texts. Walks them all: for when a cap is near, not for every turn.

@@ -22,8 +22,9 @@ class StoreReader {
 
   std::vector<Batch> batches();
   std::optional<Batch> batch(const std::string& name);
-  std::vector<Reusable> reusable(const std::string& request_hash, const std::string& tenant) {
-    return jobs_.reusable(request_hash, tenant);
+  std::vector<Reusable> reusable(const std::string& request_hash, const std::string& content_hash,
+                                 const std::string& tenant) {
+    return jobs_.reusable(request_hash, content_hash, tenant);
   }
   // What a submit of the document would say.
   Added would_add(BatchId batch, const std::string& item_key, const std::string& content_hash) {

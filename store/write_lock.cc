@@ -5,13 +5,16 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 
 #include "base/check.h"
 #include "base/errors.h"
@@ -45,9 +48,10 @@ std::string boot_id() {
 }
 
 // <store>.worker: a fixed record, so that the suspect can be overwritten in place.
-//   "worker PID SINCE_MS BOOT_ID\n" padded to 128 bytes, then 20 bytes of the suspect's id.
-constexpr std::size_t kHeadBytes = 128;
-constexpr std::size_t kSuspectBytes = 20;
+//   "worker PID SINCE_MS BOOT_ID\n" padded to 256 bytes, then the suspect's id, 8 bytes of this
+//   machine's order: one store writes it, so a death cannot leave half of it.
+constexpr std::size_t kHeadBytes = 256;
+constexpr std::size_t kRecordBytes = kHeadBytes + sizeof(std::int64_t);
 
 std::string read_at_most(int fd, std::size_t bytes) {
   std::string content(bytes, '\0');
@@ -64,7 +68,7 @@ struct WorkerRecord {
 };
 
 std::optional<WorkerRecord> read_record(int fd) {
-  const std::string content = read_at_most(fd, kHeadBytes + kSuspectBytes);
+  const std::string content = read_at_most(fd, kRecordBytes);
   WorkerRecord record;
   std::array<char, 64> boot{};
   if (std::sscanf(content.c_str(), "worker %d %lld %63s", &record.pid, &record.since_ms,
@@ -72,9 +76,8 @@ std::optional<WorkerRecord> read_record(int fd) {
     return std::nullopt;
   }
   record.boot = boot.data();
-  if (content.size() > kHeadBytes) {
-    const std::string digits = content.substr(kHeadBytes);
-    std::from_chars(digits.data(), digits.data() + digits.size(), record.suspect);
+  if (content.size() == kRecordBytes) {
+    std::memcpy(&record.suspect, content.data() + kHeadBytes, sizeof(record.suspect));
   }
   return record;
 }
@@ -169,15 +172,20 @@ std::optional<WorkerLock> WorkerLock::take(const fs::path& store) {
 void WorkerLock::announce(std::int64_t now_ms) {
   std::string record = fmt::format("worker {} {} {}\n", getpid(), now_ms, boot_id());
   record.resize(kHeadBytes, '\n');
+  record.resize(kRecordBytes, '\0');
   if (pwrite(fd_.get(), record.data(), record.size(), 0) < 0) throw world_error_from_errno("lock");
-  set_suspect(0);
+  void* page = mmap(nullptr, kRecordBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
+  if (page == MAP_FAILED) throw world_error_from_errno("lock");
+  suspect_.reset(reinterpret_cast<std::int64_t*>(static_cast<char*>(page) + kHeadBytes));
 }
 
 void WorkerLock::set_suspect(std::int64_t job_id) {
-  const std::string text = fmt::format("{:<20}", job_id);
-  if (pwrite(fd_.get(), text.data(), text.size(), kHeadBytes) < 0) {
-    throw world_error_from_errno("lock");
-  }
+  CHECK(suspect_ != nullptr);
+  std::atomic_ref(*suspect_).store(job_id);
+}
+
+void WorkerLock::Unmap::operator()(std::int64_t* suspect) const {
+  munmap(reinterpret_cast<char*>(suspect) - kHeadBytes, kRecordBytes);
 }
 
 std::int64_t WorkerLock::suspect_left_behind() const {

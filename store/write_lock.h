@@ -7,6 +7,7 @@
 // the turn, and the last writer has to queue behind it.
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -48,8 +49,8 @@ class WorkerLock {
 
   // Now this process is the worker (and not one that only migrates the store).
   void announce(std::int64_t now_ms);
-  // The job whose bytes are being worked on; 0: none. Cheap: one pwrite, no fsync, because only a
-  // death in the same boot counts.
+  // The job whose bytes are being worked on; 0: none. After announce(). A store into mapped memory:
+  // it outlives the process, and only a death in the same boot counts.
   void set_suspect(std::int64_t job_id);
   // The suspect that the holder before us left behind, if it died in this boot. Read once, before
   // announce().
@@ -57,7 +58,11 @@ class WorkerLock {
 
  private:
   explicit WorkerLock(Fd fd) : fd_(std::move(fd)) {}
+  struct Unmap {
+    void operator()(std::int64_t* suspect) const;
+  };
   Fd fd_;
+  std::unique_ptr<std::int64_t, Unmap> suspect_;  // in the file; null before announce()
 };
 
 struct WorkerSeen {
