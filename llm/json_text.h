@@ -1,7 +1,10 @@
 #pragma once
 
-// JSON from strangers. nlohmann::json parses any depth, and then overflows the stack when such a
-// value is copied or written, so the depth is bounded before parsing.
+// JSON from strangers, and texts on their way into it.
+//
+// nlohmann::json parses any depth, and then overflows the stack when such a value is copied or
+// written, so the depth is bounded before parsing. What most replies are, small and well-formed, is
+// read by simdjson first; whatever that refuses is left to nlohmann::json, whose word holds.
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
@@ -24,5 +27,8 @@ std::string word_at(const nlohmann::json& object, const char* key);
 
 // One line. Invalid UTF-8 becomes U+FFFD, where dump() alone would throw.
 std::string to_text(const nlohmann::json& value);
+
+// The text as a JSON string, with its quotes; the same bytes as to_text() makes of it.
+void append_quoted(std::string& out, std::string_view text);
 
 }  // namespace docmill

@@ -87,6 +87,10 @@ std::optional<std::int64_t> retry_after_ms(const HttpReply& reply, std::int64_t 
 
 RateHints read_rate_headers(const HttpReply& reply) {
   RateHints hints;
+  const bool says_any = std::any_of(
+      reply.headers.begin(), reply.headers.end(),
+      [](const Header& header) { return header.name.find("ratelimit-") != std::string::npos; });
+  if (!says_any) return hints;
   constexpr std::array<const char*, kMeters> kWords = {"requests", "tokens", "input-tokens",
                                                        "output-tokens"};
   for (std::size_t i = 0; i < kMeters; ++i) {

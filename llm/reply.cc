@@ -97,6 +97,7 @@ Finish finish_of(const std::string& reason) {
 
 // Something that a reader would see: white space of any script and width is nothing.
 bool has_content(std::string_view text) {
+  if (!text.empty() && text.front() > ' ' && text.front() < 0x7f) return true;
   if (!is_valid_utf8(text)) return true;
   for (auto it = text.begin(); it != text.end();) {
     const std::uint32_t c = utf8::unchecked::next(it);

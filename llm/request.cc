@@ -1,15 +1,14 @@
 #include "llm/request.h"
 
 #include <fmt/format.h>
-
 #include <utf8.h>
 
 #include <algorithm>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "llm/json_span.h"
-
 #include "base/check.h"
+#include "llm/json_span.h"
 #include "llm/json_text.h"
 
 namespace docmill {
@@ -20,6 +19,10 @@ using nlohmann::ordered_json;
 // What a dialect adds around the messages: roles, separators, priming. OpenAI's is 3 a message and
 // 3 more (measured on recorded traffic); twice that is a bound.
 constexpr std::int64_t kOverheadTokens = 24;
+
+// Stand for what differs from request to request while the rest of a body is written.
+constexpr const char* kTextHole = "\x01 docmill: the text \x01";
+constexpr const char* kLimitHole = "\x01 docmill: the output limit \x01";
 
 void add_json_mode(ordered_json& body, const ChatRequest& request, const Form& form) {
   if (request.json_schema.empty() || form.json == JsonMode::none) return;
@@ -39,17 +42,16 @@ void merge_extra(ordered_json& body, const Model& model) {
   for (const auto& [key, value] : extra.items()) body[key] = value;
 }
 
-ordered_json openai_body(const ChatRequest& request, const Model& model, const Form& form,
-                         std::int64_t max_output) {
+ordered_json openai_body(const ChatRequest& request, const Model& model, const Form& form) {
   ordered_json body;
   body["model"] = model.name;
   ordered_json messages = ordered_json::array();
   if (!request.system.empty()) {
     messages.push_back({{"role", "system"}, {"content", request.system}});
   }
-  messages.push_back({{"role", "user"}, {"content", request.user}});
+  messages.push_back({{"role", "user"}, {"content", kTextHole}});
   body["messages"] = std::move(messages);
-  body[form.max_tokens_field] = max_output;
+  body[form.max_tokens_field] = kLimitHole;
   if (form.has_temperature) body["temperature"] = *model.temperature;
   if (form.stream) {
     body["stream"] = true;
@@ -61,13 +63,12 @@ ordered_json openai_body(const ChatRequest& request, const Model& model, const F
   return body;
 }
 
-ordered_json anthropic_body(const ChatRequest& request, const Model& model, const Form& form,
-                            std::int64_t max_output) {
+ordered_json anthropic_body(const ChatRequest& request, const Model& model, const Form& form) {
   ordered_json body;
   body["model"] = model.name;
-  body["max_tokens"] = max_output;
+  body["max_tokens"] = kLimitHole;
   if (!request.system.empty()) body["system"] = request.system;
-  body["messages"] = ordered_json::array({{{"role", "user"}, {"content", request.user}}});
+  body["messages"] = ordered_json::array({{{"role", "user"}, {"content", kTextHole}}});
   if (form.has_temperature) body["temperature"] = *model.temperature;
   if (form.stream) body["stream"] = true;
   if (!model.service_tier.empty()) body["service_tier"] = model.service_tier;
@@ -87,8 +88,36 @@ bool is_cjk(std::uint32_t c) {
 
 }  // namespace
 
-EncodedRequest encode_request(const ChatRequest& request, const Model& model, const Form& form,
-                              Dialect dialect) {
+bool RequestEncoder::Frame::fits(const ChatRequest& request, const Form& wanted) const {
+  return !parts.empty() && form == wanted && system == request.system &&
+         json_schema == request.json_schema;
+}
+
+RequestEncoder::Frame RequestEncoder::Frame::of(const ChatRequest& request, const Model& model,
+                                                const Form& form, Dialect dialect) {
+  const ordered_json body = dialect == Dialect::openai ? openai_body(request, model, form)
+                                                       : anthropic_body(request, model, form);
+  const std::string text = body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  Frame frame{form, request.system, request.json_schema, {}, text.size()};
+  // extra_body may have put something else in the place of either.
+  std::vector<std::pair<std::size_t, Hole>> holes;
+  const std::string marks[] = {ordered_json(kTextHole).dump(), ordered_json(kLimitHole).dump()};
+  for (const Hole hole : {Hole::text, Hole::limit}) {
+    const std::size_t at = text.rfind(marks[hole == Hole::limit]);
+    if (at != std::string::npos) holes.emplace_back(at, hole);
+  }
+  std::sort(holes.begin(), holes.end());
+  std::size_t begin = 0;
+  for (const auto& [at, hole] : holes) {
+    frame.parts.push_back({text.substr(begin, at - begin), hole});
+    begin = at + marks[hole == Hole::limit].size();
+  }
+  frame.parts.push_back({text.substr(begin), Hole::none});
+  return frame;
+}
+
+EncodedRequest RequestEncoder::encode(const ChatRequest& request, const Model& model,
+                                      const Form& form, Dialect dialect) {
   EncodedRequest encoded;
   if (!request.raw_body.empty()) {
     encoded.path = "/chat/completions";
@@ -100,12 +129,23 @@ EncodedRequest encode_request(const ChatRequest& request, const Model& model, co
     encoded.max_output_tokens = request.max_output_tokens;
     return encoded;
   }
+  if (!frame_.fits(request, form)) frame_ = Frame::of(request, model, form, dialect);
   encoded.max_output_tokens = std::min(request.max_output_tokens, model.max_output_tokens);
-  const ordered_json body = dialect == Dialect::openai
-                                ? openai_body(request, model, form, encoded.max_output_tokens)
-                                : anthropic_body(request, model, form, encoded.max_output_tokens);
   encoded.path = dialect == Dialect::openai ? "/chat/completions" : "/messages";
-  encoded.body = body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  encoded.body.reserve(frame_.bytes + request.user.size() + request.user.size() / 16);
+  for (const Frame::Part& part : frame_.parts) {
+    encoded.body += part.literal;
+    switch (part.hole) {
+      case Hole::none:
+        break;
+      case Hole::text:
+        append_quoted(encoded.body, request.user);
+        break;
+      case Hole::limit:
+        encoded.body += std::to_string(encoded.max_output_tokens);
+        break;
+    }
+  }
   encoded.max_input_tokens = static_cast<std::int64_t>(encoded.body.size()) + kOverheadTokens;
   return encoded;
 }
@@ -141,6 +181,14 @@ std::int64_t estimated_tokens(std::string_view text) {
   std::int64_t cjk = 0;
   std::int64_t other = 0;
   for (auto it = text.begin(); it != text.end();) {
+    constexpr std::uint64_t kHighBits = 0x8080808080808080;
+    std::uint64_t eight = kHighBits;
+    if (text.end() - it >= 8) std::memcpy(&eight, &*it, 8);
+    if ((eight & kHighBits) == 0) {
+      latin += 8;
+      it += 8;
+      continue;
+    }
     if (static_cast<unsigned char>(*it) < 0x80) {
       ++latin;
       ++it;

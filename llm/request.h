@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "llm/model.h"
 
@@ -31,9 +33,34 @@ struct EncodedRequest {
 // searches, other media. Empty: nothing.
 std::string unbounded_in_body(const std::string& raw_body);
 
-// The same request, model and form give the same bytes.
-EncodedRequest encode_request(const ChatRequest& request, const Model& model, const Form& form,
-                              Dialect dialect);
+// Writes requests to one model. What those of a batch have in common is written once, and kept
+// until a request differs in it. The same request, model and form give the same bytes.
+class RequestEncoder {
+ public:
+  // The same model and dialect each time.
+  EncodedRequest encode(const ChatRequest& request, const Model& model, const Form& form,
+                        Dialect dialect);
+
+ private:
+  enum class Hole { none, text, limit };
+  // A body with holes for the text and for the output limit.
+  struct Frame {
+    struct Part {
+      std::string literal;
+      Hole hole = Hole::none;  // after it
+    };
+    Form form;
+    std::string system;
+    std::string json_schema;
+    std::vector<Part> parts;
+    std::size_t bytes = 0;
+
+    bool fits(const ChatRequest& request, const Form& wanted) const;
+    static Frame of(const ChatRequest& request, const Model& model, const Form& form,
+                    Dialect dialect);
+  };
+  Frame frame_;
+};
 
 struct TokenCount {
   std::int64_t tokens = 0;

@@ -163,8 +163,8 @@ void Estimator::add_cost(const BatchSpec& spec, const Model& model, const std::s
   if (text.size() <= largest_bytes_) return;
   largest_bytes_ = text.size();
   const Provider& provider = world_.providers.at(model.provider);
-  const EncodedRequest encoded =
-      encode_request(request_for(spec, model, text), model, form_of(model), provider.dialect);
+  const EncodedRequest encoded = RequestEncoder().encode(request_for(spec, model, text), model,
+                                                         form_of(model), provider.dialect);
   sum_.largest_ceiling_pusd = std::max(
       sum_.largest_ceiling_pusd, ceiling_pusd(encoded.max_input_tokens, encoded.max_output_tokens,
                                               *model.price, model.service_tier));

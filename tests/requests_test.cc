@@ -82,7 +82,8 @@ TEST_CASE("a request is sent as it is but for the model and the stream", "[reque
       R"( "messages": []})";
   const ChatRequest request = request_for(spec, model, body);
   CHECK(request.max_output_tokens == 30);
-  const EncodedRequest encoded = encode_request(request, model, form_of(model), Dialect::openai);
+  const EncodedRequest encoded =
+      RequestEncoder().encode(request, model, form_of(model), Dialect::openai);
   CHECK(encoded.body ==
         R"({"n": 3, "max_tokens": 10, "stream": false, "model": "served-1", "seed": 1.0,)"
         R"( "messages": []})");

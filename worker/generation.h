@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "llm/price_book.h"
+#include "llm/request.h"
 #include "queue/job_queue.h"
 #include "worker/lane.h"
 #include "worker/options.h"
@@ -38,6 +39,7 @@ struct Generation {
   std::map<std::string, Limits> provider_limits;
   std::map<std::string, Breaker> hosts;                // by origin
   std::map<std::string, std::unique_ptr<Lane>> lanes;  // by model key
+  std::map<std::string, RequestEncoder> encoders;      // by model key
 };
 
 }  // namespace docmill

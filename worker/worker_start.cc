@@ -309,7 +309,8 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
       return pass_over(feed, job, position, input, model);
     }
   }
-  EncodedRequest encoded = encode_request(request, model, lane.form(), provider.dialect);
+  EncodedRequest encoded =
+      now_->encoders[model.key].encode(request, model, lane.form(), provider.dialect);
   lock_.set_suspect(0);
   ClaimTerms terms;
   terms.position = position;
