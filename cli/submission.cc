@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "config/known.h"
 #include "documents/read.h"
-#include "report/estimate_text.h"
+#include "store/snapshot.h"
 #include "store/write_lock.h"
 #include "tasks/new_job.h"
 #include "tasks/routing.h"
@@ -178,46 +178,6 @@ Submission count_only(const SubmitFlags& flags, BatchSpec& spec, const Config& c
   return counting.result();
 }
 
-std::string where_to(const Chain& chain, const Config& config) {
-  std::string where;
-  for (const Link& link : chain) {
-    where += where.empty() ? "" : ", then ";
-    where += link.model;
-    const auto model = config.models.find(link.model);  // a batch may be older than the config
-    if (model == config.models.end()) continue;
-    where += fmt::format(" ({})", config.providers.at(model->second.provider).base_url);
-  }
-  return where;
-}
-
-std::vector<std::string> submission_lines(const Submission& sum, const BatchSpec& spec,
-                                          const Config& config,
-                                          const std::optional<std::int64_t>& cap_pusd) {
-  std::vector<std::string> lines = {
-      fmt::format("{} documents, {} of text: {} new, {} changed, {} unchanged",
-                  with_commas(sum.documents), human_bytes(sum.text_bytes), with_commas(sum.fresh),
-                  with_commas(sum.changed), with_commas(sum.unchanged))};
-  if (sum.reused > 0) {
-    lines.push_back(fmt::format(
-        "{} of them were answered before: reused, $0 (they cost {}); --fresh asks again",
-        with_commas(sum.reused), human_usd(sum.saved_pusd)));
-  }
-  if (sum.unreadable > 0) {
-    lines.push_back(fmt::format("can't be read: {}", with_commas(sum.unreadable)));
-    for (const std::string& name : sum.unreadable_names) lines.push_back("  " + name);
-  }
-  for (std::string& line : estimate_lines(sum.estimate, cap_pusd)) lines.push_back(std::move(line));
-  for (const auto& [route, documents] : sum.routes) {
-    const Route& taken = spec.routes[static_cast<std::size_t>(route)];
-    const std::string who =
-        sum.routes.size() == 1
-            ? std::string()
-            : fmt::format("{} by route {}: ", with_commas(documents), printable_line(taken.name));
-    lines.push_back(who + "sent to " + where_to(taken.chain, config));
-  }
-  return lines;
-}
-
 std::optional<std::int64_t> cap_of(const SubmitFlags& flags, const Config& config) {
   if (flags.max_cost.empty()) return config.batch_cap_pusd;
   return parse_cost_flag("--max-cost", flags.max_cost);
@@ -331,46 +291,53 @@ Submission queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const 
                            std::vector<EstimateRecord> past, BatchSpec& spec) {
   spec = parse_batch_spec(batch.spec);
   Counting counting(opened.config, std::move(past), opened.clock.now_ms());
+  JobStore& store = opened.queue.jobs();
   std::size_t known_routes = spec.routes.size();
   std::string known_spec = batch.spec;
-  std::vector<NewJob> jobs;
+  std::vector<std::pair<Document, int>> documents;
   std::size_t bytes = 0;
+  const auto counted = [&] {
+    const Snapshot snapshot(opened.db);
+    std::vector<NewJob> jobs;
+    for (auto& [document, route] : documents) {
+      std::optional<Reusable> reuses;
+      const std::string content = content_hash(document);
+      const std::string request = document.error.empty() ? request_hash(spec, document) : "";
+      if (!flags.fresh && !request.empty()) {
+        reuses = choose_reuse(store.reusable(request, content, batch.tenant),
+                              spec.routes[static_cast<std::size_t>(route)].chain);
+      }
+      const Added added = store.would_add(batch.id, document.id, content);
+      counting.add(document, spec, route, added, reuses);
+      NewJob& job = jobs.emplace_back(new_job(std::move(document), flags.priority, route));
+      job.request_hash = request;
+      if (reuses) job.reuses = reuses->job;
+      if (reuses) job.saved_pusd = reuses->cost_pusd;
+    }
+    return jobs;
+  };
   const auto flush = [&] {
     if (spec.routes.size() > known_routes) {
       known_routes = spec.routes.size();
       Transaction transaction(opened.db);
-      if (opened.queue.jobs().batch(batch.id).spec != known_spec) {
+      if (store.batch(batch.id).spec != known_spec) {
         throw UsageError(fmt::format(
             "another submit adds routes to batch {}; run this one again when it has ended",
             batch.name));
       }
       known_spec = to_json_text(spec);
-      opened.queue.jobs().set_spec(batch.id, known_spec);
+      store.set_spec(batch.id, known_spec);
       transaction.commit();
     }
-    opened.queue.add_in_transaction(batch.id, jobs);
-    jobs.clear();
+    opened.queue.add_in_transaction(batch.id, counted());
+    documents.clear();
     bytes = 0;
     nudge_worker(opened.store);
   };
   each_document(flags, opened.config, spec, [&](Document document, int route) {
-    std::optional<Reusable> reuses;
-    const std::string content = content_hash(document);
-    const std::string request = document.error.empty() ? request_hash(spec, document) : "";
-    if (!flags.fresh && !request.empty()) {
-      reuses = choose_reuse(opened.queue.jobs().reusable(request, content, batch.tenant),
-                            spec.routes[static_cast<std::size_t>(route)].chain);
-    }
-    counting.add(document, spec, route,
-                 opened.queue.jobs().would_add(batch.id, document.id, content), reuses);
     bytes += document.text.size();
-    NewJob& job = jobs.emplace_back(new_job(std::move(document), flags.priority, route));
-    job.request_hash = request;
-    if (reuses) {
-      job.reuses = reuses->job;
-      job.saved_pusd = reuses->cost_pusd;
-    }
-    if (jobs.size() >= kJobsAtOnce || bytes >= kBytesAtOnce) flush();
+    documents.emplace_back(std::move(document), route);
+    if (documents.size() >= kJobsAtOnce || bytes >= kBytesAtOnce) flush();
   });
   flush();
   opened.queue.seal_in_transaction(batch.id);

@@ -82,6 +82,11 @@ struct Submission {
   BatchEstimate estimate;
 };
 
+// How many, what they will cost and where they go, for people.
+std::vector<std::string> submission_lines(const Submission& sum, const BatchSpec& spec,
+                                          const Config& config,
+                                          const std::optional<std::int64_t>& cap_pusd);
+
 // Reads the inputs and queues them; on disk when it returns. Says on stderr what it estimates and
 // where documents go. With --dry-run nothing is queued, and that is said on stdout.
 Submission submit(const Global& global, const Config& config, const std::filesystem::path& store,
