@@ -146,7 +146,7 @@ context_tokens = 100000000
   }
   write("docs.jsonl", lines);
   REQUIRE(docmill("submit summarise docs.jsonl --batch b").code == 0);
-  wrapper = {"/usr/bin/prlimit", "--as=200000000"};
+  wrapper = {"/usr/bin/prlimit", "--as=150000000"};
   int deaths = 0;
   for (; deaths < 10 && docmill("work --drain").code == 3; ++deaths) {
   }
