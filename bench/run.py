@@ -22,12 +22,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 FILLER = " The quick brown fox jumps over the lazy dog." * 50
 TEXT_BYTES = 2048
-PATIENCE_S = 1800  # for one contestant
+PATIENCE_S = 1800  # then a contestant is killed; the longest, a million jobs, takes minutes
 
 
 class Run:
@@ -55,8 +56,11 @@ def measured(command, cwd, log=None):
     with open(log or os.devnull, "w") as errors:
         began = time.perf_counter()
         child = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=errors)
+        patience = threading.Timer(PATIENCE_S, child.kill)
+        patience.start()
         output = child.stdout.read().decode()
         _, status, usage = os.wait4(child.pid, 0)
+        patience.cancel()
         child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != 0:
         raise SystemExit(f"{command[0]} ended with {child.returncode}; its words are in {log}")
