@@ -470,4 +470,5 @@ def main():
             args.json.write_text(json.dumps(bench.results, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

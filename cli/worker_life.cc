@@ -15,8 +15,8 @@
 #include "llm/tokenizers.h"
 #include "report/metrics_text.h"
 #include "report/status.h"
-#include "worker/curl_transport.h"
 #include "worker/keys.h"
+#include "worker/network_thread.h"
 #include "worker/nudge.h"
 #include "worker/service.h"
 #include "worker/worker.h"
@@ -27,14 +27,6 @@ namespace {
 constexpr std::int64_t kExtendEveryMs = 1000;
 constexpr std::int64_t kPublishEveryMs = 1000;
 constexpr std::int64_t kQueueShare = 100;  // so counting the queue takes at most 1 % of the time
-
-std::map<std::string, std::string> problems_of(const std::map<std::string, Key>& keys) {
-  std::map<std::string, std::string> problems;
-  for (const auto& [provider, key] : keys) {
-    if (!key.problem.empty()) problems.emplace(provider, key.problem);
-  }
-  return problems;
-}
 
 void say_recovered(const Global& global, const Recovered& recovered) {
   if (recovered.requeued + recovered.held + recovered.unknown == 0) return;
@@ -48,7 +40,7 @@ class Reloads {
  public:
   // All must outlive it. `options` are what the worker was started with, flags included.
   Reloads(const Global& global, const Config& config, const WorkerOptions& options, KeyReader& keys,
-          CurlTransport& transport, Worker& worker, FinishHook& hook)
+          NetworkThread& transport, Worker& worker, FinishHook& hook)
       : global_(global),
         flags_in_flight_(options.in_flight),
         config_in_flight_(config.worker.in_flight),
@@ -75,11 +67,15 @@ class Reloads {
   void free_old() {
     if (!has_old_ || worker_.has_retired()) return;
     has_old_ = false;
-    transport_.forget_retired();
     configs_.erase(configs_.begin(), configs_.end() - 1);
   }
 
  private:
+  struct InUse {
+    Config config;
+    std::map<std::string, Key> keys;
+  };
+
   void take(Config next) {
     if (next.metrics_port != metrics_port_) {
       log_warning("[metrics] port has changed: it is listened on when the worker is started again");
@@ -91,18 +87,18 @@ class Reloads {
     }
     WorkerOptions options = next.worker;
     if (flags_in_flight_ != config_in_flight_) options.in_flight = flags_in_flight_;
-    const Config& config = configs_.emplace_back(std::move(next));
-    const std::map<std::string, Key> keys = keys_.load(config.providers);
+    InUse& in_use = configs_.emplace_back(InUse{std::move(next), {}});
+    const Config& config = in_use.config;
+    in_use.keys = keys_.load(config.providers);
     try {
-      worker_.reload({config.providers, config.models, problems_of(keys), tokenizer_folders()},
-                     options);
+      worker_.reload({config.providers, config.models, in_use.keys, tokenizer_folders()}, options);
     } catch (const UsageError&) {
       configs_.pop_back();
       throw;
     }
     has_old_ = true;
     hook_.set_command(config.on_finish);
-    transport_.use(config.providers, keys, options.in_flight, options.max_reply_bytes);
+    transport_.use(config.providers, in_use.keys, options.in_flight, options.max_reply_bytes);
     say_missing_tokenizers(global_, config);
     log_info("the config was read again: {} providers, {} models", config.providers.size(),
              config.models.size());
@@ -113,10 +109,10 @@ class Reloads {
   const std::filesystem::path store_;
   const std::optional<int> metrics_port_;
   KeyReader& keys_;
-  CurlTransport& transport_;
+  NetworkThread& transport_;
   Worker& worker_;
   FinishHook& hook_;
-  std::deque<Config> configs_;
+  std::deque<InUse> configs_;
   bool has_old_ = false;
 };
 
@@ -251,7 +247,7 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
   transport_options.max_reply_bytes = options.max_reply_bytes;
   std::random_device entropy;
   transport_options.id_prefix = fmt::format("docmill-{:08x}-", entropy());
-  CurlTransport transport(clock, config.providers, keys, transport_options);
+  NetworkThread transport(clock, config.providers, keys, transport_options);
   NudgeListener nudges(store);
   transport.watch(signals.fd());
   transport.watch(nudges.fd());
@@ -260,7 +256,7 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
   const std::int64_t since_ms = clock.now_ms();
   say_missing_tokenizers(global, config);
   Worker worker(db, *lock, clock, transport,
-                {config.providers, config.models, problems_of(keys), tokenizer_folders()}, seeded);
+                {config.providers, config.models, keys, tokenizer_folders()}, seeded);
   StoreReader reader(db);
   say_recovered(global, worker.recovered());
   Watched watched(clock, config, db, worker);

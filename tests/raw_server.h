@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "worker/curl_transport.h"
+#include "worker/network_thread.h"
 
 namespace docmill::wire_test {
 
@@ -85,7 +85,7 @@ std::string http_200(const std::string& body, const std::string& headers = "");
 // A provider that never waits long.
 Provider quick_provider(const std::string& name, const std::string& base_url);
 
-// The real transport and clock.
+// The real transport, on its thread, and the real clock.
 class Caller {
  public:
   explicit Caller(const std::vector<Provider>& providers, CurlTransport::Options options = {},
@@ -101,7 +101,7 @@ class Caller {
 
   SystemClock clock;
   Providers providers;
-  CurlTransport transport;
+  NetworkThread transport;
 
  private:
   std::int64_t last_attempt_ = 0;

@@ -178,7 +178,7 @@ WorkerTest::Life::Life(WorkerTest& test, Commit& commit)
     : lock(WorkerLock::take(test.store)),
       db(test.store, Access::read_write, commit),
       transport(test.net, test.clock),
-      worker(db, lock.value(), test.clock, transport, {test.providers, test.models, {}},
+      worker(db, lock.value(), test.clock, transport, {test.providers, test.models, kNoKeys},
              test.options) {}
 
 WorkerTest::Life::~Life() = default;

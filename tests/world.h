@@ -30,6 +30,8 @@ class FakeClock : public Clock {
   std::int64_t now = kTestStartMs;
 };
 
+inline const std::map<std::string, Key> kNoKeys;
+
 // A folder that goes away with the test.
 class Scratch {
  public:

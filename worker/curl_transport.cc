@@ -105,8 +105,10 @@ struct CurlTransport::Transfer {
 int CurlTransport::Transfer::on_send(void* self, char*, char*, int, int) noexcept {
   Transfer& transfer = *static_cast<Transfer*>(self);
   if (++transfer.sends > 1) return CURL_PREREQFUNC_ABORT;
-  if (!transfer.endpoint->is_connected) ++transfer.owner->connects_;
-  transfer.endpoint->is_connected = true;
+  if (!transfer.endpoint->is_connected) {
+    transfer.owner->connected_.push_back(transfer.endpoint->provider->base_url);
+    transfer.endpoint->is_connected = true;
+  }
   transfer.sent_ms = transfer.last_payload_ms = transfer.owner->clock_.now_ms();
   transfer.owner->next_silence_check_ms_ =
       std::min(transfer.owner->next_silence_check_ms_, transfer.ends_at_ms());
@@ -226,17 +228,10 @@ void CurlTransport::use(const Providers& providers, const std::map<std::string, 
     endpoints_.emplace(name, std::move(endpoint));
   }
   for (auto& [name, endpoint] : before) retired_.push_back(std::move(endpoint));
-}
-
-void CurlTransport::forget_retired() {
-  retired_.clear();
-}
-
-const Endpoint& CurlTransport::endpoint_of(const Provider& provider) const {
-  for (const auto& old : retired_) {
-    if (old->provider == &provider) return *old;
-  }
-  return *endpoints_.at(provider.name);
+  std::erase_if(retired_, [&](const std::unique_ptr<Endpoint>& old) {
+    return std::none_of(flying_.begin(), flying_.end(),
+                        [&](const auto& flying) { return flying.second->endpoint == old.get(); });
+  });
 }
 
 CurlTransport::~CurlTransport() {
@@ -345,19 +340,21 @@ void CurlTransport::cancel(AttemptId attempt) {
   end(*it->second, it->second->sends == 0 ? Exchange::not_sent : Exchange::aborted, "");
 }
 
-void CurlTransport::hide_key(const Provider& provider, bool is_answer, std::string& text) const {
-  docmill::hide_key(endpoint_of(provider).key, is_answer, text);
-}
-
 std::vector<Received> CurlTransport::take_received() {
   std::vector<Received> received;
   received.swap(received_);
   return received;
 }
 
+std::vector<std::string> CurlTransport::take_connected() {
+  std::vector<std::string> connected;
+  connected.swap(connected_);
+  return connected;
+}
+
 void CurlTransport::wait(std::int64_t until_ms) {
   std::array<epoll_event, 256> events;
-  const int connects = connects_;
+  const std::size_t connects = connected_.size();
   for (;;) {
     const std::int64_t now_ms = clock_.now_ms();
     if (multi_->timer_at_ms <= now_ms) {
@@ -366,7 +363,7 @@ void CurlTransport::wait(std::int64_t until_ms) {
     }
     if (next_silence_check_ms_ <= now_ms) end_silent();
     // Look at the sockets once more, but do not wait.
-    if (!received_.empty() || connects_ != connects || now_ms >= until_ms) until_ms = 0;
+    if (!received_.empty() || connected_.size() != connects || now_ms >= until_ms) until_ms = 0;
     const std::int64_t wake_ms = std::min({until_ms, multi_->timer_at_ms, next_silence_check_ms_});
     const auto timeout_ms = std::clamp<std::int64_t>(wake_ms - now_ms, 0, 60'000);
     const int count = epoll_wait(multi_->epoll.get(), events.data(),
@@ -382,7 +379,7 @@ void CurlTransport::wait(std::int64_t until_ms) {
         drive(event.data.fd, event.events);
       }
     }
-    if (is_called || until_ms == 0 || connects_ != connects) return;
+    if (is_called || until_ms == 0 || connected_.size() != connects) return;
   }
 }
 

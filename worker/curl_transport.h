@@ -41,26 +41,24 @@ class CurlTransport : public Transport {
                 const std::map<std::string, Key>& keys, Options options);
   ~CurlTransport() override;
 
-  // Other providers and keys, for what starts from now on; what flies ends as it began.
+  // Other providers and keys, for what starts from now on; what flies ends as it began. Those from
+  // before may go once nothing of theirs flies.
   void use(const Providers& providers, const std::map<std::string, Key>& keys, int in_flight,
            std::int64_t max_reply_bytes);
-  // Of what use() was given before the last time: the caller frees it now.
-  void forget_retired();
-
   // wait() also returns when this descriptor can be read. The caller reads it.
   void watch(int fd);
 
   bool has_connected(const Provider& provider) const override;
   void start(HttpRequest request) override;
   void cancel(AttemptId attempt) override;
-  void hide_key(const Provider& provider, bool is_answer, std::string& text) const override;
   std::vector<Received> take_received() override;
+  // The base_urls that were connected to for the first time since the last call.
+  std::vector<std::string> take_connected();
   void wait(std::int64_t until_ms) override;
 
  private:
   struct Transfer;
 
-  const Endpoint& endpoint_of(const Provider& provider) const;
   Transfer& idle_transfer();
   void apply(Transfer& transfer);
   void drive(int fd, unsigned events);
@@ -71,14 +69,14 @@ class CurlTransport : public Transport {
   const Clock& clock_;
   Options options_;
   std::map<std::string, std::unique_ptr<Endpoint>> endpoints_;
-  std::vector<std::unique_ptr<Endpoint>> retired_;
+  std::vector<std::unique_ptr<Endpoint>> retired_;  // requests to them fly
   std::unique_ptr<CurlMulti> multi_;
   std::vector<std::unique_ptr<Transfer>> transfers_;  // also the idle ones, with their handles
   std::vector<Transfer*> idle_;
   std::map<std::int64_t, Transfer*> flying_;  // by attempt
   std::vector<Received> received_;
-  std::int64_t held_bytes_ = 0;             // of the replies under way
-  int connects_ = 0;                        // first connections to a provider that were made
+  std::int64_t held_bytes_ = 0;  // of the replies under way
+  std::vector<std::string> connected_;
   std::int64_t next_silence_check_ms_ = 0;  // no request falls silent before this
 };
 

@@ -39,11 +39,8 @@ class Transport {
   virtual bool has_connected(const Provider& provider) const = 0;
   // The ledger row is on disk. The reply comes back, whatever happens, within the deadlines.
   virtual void start(HttpRequest request) = 0;
-  // Its reply comes back at once, as aborted, or as not_sent. Nothing if it has come back already.
+  // Its reply comes back soon, as aborted, or as not_sent. Nothing if it has come back already.
   virtual void cancel(AttemptId attempt) = 0;
-  // The provider's key, or the beginning of it, out of a text that the provider sent: a whole
-  // answer, or a word about one.
-  virtual void hide_key(const Provider&, bool /*is_answer*/, std::string& /*text*/) const {}
   // Those that came back since the last call.
   virtual std::vector<Received> take_received() = 0;
   // Returns when a reply is there, has_connected() has become true, the outside world calls, or the

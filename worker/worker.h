@@ -1,6 +1,6 @@
 #pragma once
 
-// The worker's turn. One thread owns the database, the network and the clock.
+// The worker's turn. One thread owns the database and decides; the network is behind Transport.
 //
 //   settle what has come back     decode → Outcome → decide() → Decision
 //   start what may start          lanes and caps grant k requests; exactly k jobs are claimed

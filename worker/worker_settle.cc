@@ -59,11 +59,17 @@ void Worker::note_ended() {
 DecodedReply Worker::decode(const Flight& flight, const HttpReply& reply,
                             std::optional<Answer>& answer) {
   DecodedReply decoded = decode_reply(reply, *flight.provider);
-  transport_.hide_key(*flight.provider, true, decoded.text);
+  // The transport has searched the reply as it came; escapes could have hidden the key from it.
+  const auto& keys = flight.generation->setup.keys;
+  const auto key = keys.find(flight.provider->name);
+  const auto hide = [&](bool is_answer, std::string& text) {
+    if (key != keys.end()) hide_key(key->second.secret, is_answer, text);
+  };
+  hide(true, decoded.text);
   for (std::string* said :
        {&decoded.outcome.error_message, &decoded.finish_reason, &decoded.model_returned,
         &decoded.request_id, &decoded.usage_json, &decoded.service_tier}) {
-    transport_.hide_key(*flight.provider, false, *said);
+    hide(false, *said);
   }
   check_pin(decoded, flight.lane->model());
   if (!decoded.refused_parameter.empty() &&
@@ -74,7 +80,7 @@ DecodedReply Worker::decode(const Flight& flight, const HttpReply& reply,
   }
   if (flight.spec->kind == TaskKind::requests) {
     if (auto whole = raw_answer(reply)) {
-      transport_.hide_key(*flight.provider, true, *whole);
+      hide(true, *whole);
       decoded.outcome = {};
       answer = Answer{std::move(*whole), decoded.finish_reason};
     }
@@ -228,8 +234,10 @@ void Worker::load_pauses() {
   };
   for (auto& [name, limits] : now_->provider_limits) {
     load(name, limits);
-    const auto problem = now_->setup.no_key.find(name);
-    if (problem != now_->setup.no_key.end()) limits.pause = Pause{problem->second, kNeverMs, false};
+    const auto key = now_->setup.keys.find(name);
+    if (key != now_->setup.keys.end() && !key->second.problem.empty()) {
+      limits.pause = Pause{key->second.problem, kNeverMs, false};
+    }
   }
   for (auto& [key, lane] : now_->lanes) load(key, lane->own_limits());
 }
