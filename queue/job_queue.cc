@@ -159,8 +159,13 @@ Settled JobQueue::settle(const Claim& claim, const Outcome& outcome, const Settl
   CHECK((outcome.ending == Ending::answered || outcome.ending == Ending::changed_structure) ==
         answer.has_value());
   const std::int64_t now_ms = clock_.now_ms();
-  if (const auto change = ledger_.settle(claim.attempt, settlement, now_ms)) {
-    jobs_.add_money(claim.job.batch, *change);
+  if (ledger_.settle(claim.attempt, settlement, now_ms)) {
+    MoneyChange change;
+    change.spent_pusd = settlement.cost_pusd.value_or(0);
+    // An unknown outcome keeps its ceiling reserved, both when it becomes one and until it is
+    // known.
+    if (settlement.cost_basis != "unknown") change.reserved_pusd = -claim.ceiling_pusd.value_or(0);
+    jobs_.add_money(claim.job.batch, change);
   }
   JobFacts facts;
   facts.chain_position = claim.job.position;

@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/errors.h"
 #include "store/migrations.h"
+#include "store/purses.h"
 
 namespace docmill {
 namespace {
@@ -144,7 +145,10 @@ Database::Database(const fs::path& file, Access access, Commit& commit, Options 
   check_schema(connection_, file_);
   write_lock_ = access == Access::read_write ? std::make_unique<WriteLock>(file_) : nullptr;
   data_version_ = std::make_unique<SQLite::Statement>(connection_, "PRAGMA data_version");
+  purses_ = std::make_unique<Purses>(*this);
 }
+
+Database::~Database() = default;
 
 void Database::configure(Access access) {
   set_db_config(connection_, SQLITE_DBCONFIG_DEFENSIVE, 1);
@@ -283,6 +287,7 @@ std::unique_ptr<Transaction> Transaction::try_begin(Database& db) {
 
 Transaction::~Transaction() {
   if (!open_) return;
+  db_.purses().forget();
   // After an I/O error SQLite may have rolled back already; then there is nothing left to do.
   if (sqlite3_get_autocommit(db_.connection().getHandle()) == 0) {
     sqlite3_exec(db_.connection().getHandle(), "ROLLBACK", nullptr, nullptr, nullptr);
@@ -292,6 +297,7 @@ Transaction::~Transaction() {
 
 void Transaction::commit() {
   CHECK(open_);
+  db_.purses().write();
   db_.commit().run(db_.connection());
   db_.checkpoint_if_large();
   end();

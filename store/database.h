@@ -21,6 +21,8 @@ struct sqlite3;
 
 namespace docmill {
 
+class Purses;
+
 // Makes a transaction durable. A seam: the crash tests die before or after the n-th.
 class Commit {
  public:
@@ -49,11 +51,13 @@ class Database {
   Database(const std::filesystem::path& file, Access access, Commit& commit, Options options);
   Database(const std::filesystem::path& file, Access access, Commit& commit)
       : Database(file, access, commit, Options{}) {}
+  ~Database();
   Database(const Database&) = delete;
 
   SQLite::Database& connection() { return connection_; }
   const std::filesystem::path& file() const { return file_; }
   WriteLock& write_lock() { return *write_lock_; }
+  Purses& purses() { return *purses_; }
   Commit& commit() { return commit_; }
 
   // Changes when another connection has committed since the last call.
@@ -89,6 +93,7 @@ class Database {
   SQLite::Database connection_;
   std::unique_ptr<WriteLock> write_lock_;
   std::unique_ptr<SQLite::Statement> data_version_;
+  std::unique_ptr<Purses> purses_;
   Fd wal_;  // for take_room(); SQLite puts no locks on that file
   // What the WAL held after our last commit. Its file is no measure: it keeps its greatest length
   // when the WAL starts again from its head.

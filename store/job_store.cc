@@ -4,16 +4,8 @@
 
 #include "base/check.h"
 #include "base/errors.h"
-
-// What several statements read, in the one order that read_batch() and read_job() know.
-#define BATCH_COLUMNS                                                                          \
-  "id, name, task, tenant, spec, cap_pusd, spent_pusd, reserved_pusd, created_at, sealed_at, " \
-  "paused_at, held_reason, cancelled_at, cut_at, finished_at, coalesce(paused_reason, ''), "   \
-  "exported_at, pruned_at"
-#define JOB_COLUMNS                                                                         \
-  "id, batch_id, input_id, text_bytes, priority, route, position, tries, unsure, crashes, " \
-  "requests, requests_before, created_at, raised_output_tokens, parent_id, piece, level, "  \
-  "piece_level, coalesce(error_class, ''), coalesce(error_message, '')"
+#include "store/job_sql.h"
+#include "store/purses.h"
 
 namespace docmill {
 namespace {
@@ -87,17 +79,16 @@ JobStore::JobStore(Database& db)
         UPDATE batch SET finished_at = NULL, held_reason = NULL, cancelled_at = NULL, cut_at = NULL,
                exported_at = NULL
         WHERE id = ?1)sql"),
-      add_money_(db, R"sql(
-        UPDATE batch SET spent_pusd = spent_pusd + ?2, reserved_pusd = reserved_pusd + ?3
-        WHERE id = ?1)sql"),
-      reserve_(db, R"sql(
-        UPDATE batch SET reserved_pusd = reserved_pusd + ?2
-        WHERE id = ?1 AND (cap_pusd IS NULL OR spent_pusd + reserved_pusd + ?2 <= cap_pusd))sql"),
       finish_(db, R"sql(
         UPDATE batch SET finished_at = ?2
         WHERE id = ?1 AND finished_at IS NULL AND sealed_at IS NOT NULL AND NOT EXISTS (
-          SELECT 1 FROM job WHERE batch_id = ?1 AND superseded_by IS NULL
-          AND state IN ('ready', 'waiting', 'blocked', 'running', 'held')))sql"),
+          SELECT 1 FROM job INDEXED BY job_ready
+          WHERE batch_id = ?1 AND state = 'ready' AND superseded_by IS NULL)
+        AND NOT EXISTS (
+          SELECT 1 FROM job INDEXED BY job_by_state WHERE batch_id = ?1 AND superseded_by IS NULL
+          AND state IN ('waiting', 'blocked', 'held') AND )sql" STAYS R"sql()
+        AND NOT EXISTS (SELECT 1 FROM )sql" RUNNING_JOBS
+                  " WHERE j.batch_id = ?1 AND j.superseded_by IS NULL)"),
       find_item_(db, R"sql(
         SELECT id, superseded_by, state FROM job
         WHERE batch_id = ?1 AND item_key = ?2 AND content_hash = ?3)sql"),
@@ -162,7 +153,7 @@ JobStore::JobStore(Database& db)
         ORDER BY job.run_at LIMIT 1)sql"),
       has_waiting_(db, R"sql(
         SELECT 1 FROM job WHERE batch_id = ?1 AND state = 'waiting' AND superseded_by IS NULL
-        LIMIT 1)sql"),
+          AND )sql" STAYS " LIMIT 1"),
       clamp_due_(db, "UPDATE job SET run_at = ?1 WHERE state = 'waiting' AND run_at > ?1"),
       set_running_(db, R"sql(
         UPDATE job SET state = 'running', attempt_id = ?2, requests = requests + 1
@@ -217,18 +208,21 @@ BatchId JobStore::insert_batch(const Batch& b) {
 }
 
 std::optional<Batch> JobStore::batch(const std::string& name) {
+  db_.purses().write();
   Cursor row = batch_by_name_.run(name);
   if (!row.next()) return std::nullopt;
   return read_batch(row);
 }
 
 Batch JobStore::batch(BatchId id) {
+  db_.purses().write();
   Cursor row = batch_by_id_.run(id);
   CHECK(row.next());
   return read_batch(row);
 }
 
 std::vector<Batch> JobStore::open_batches() {
+  db_.purses().write();
   std::vector<Batch> batches;
   for (Cursor row = open_batches_.run(); row.next();) batches.push_back(read_batch(row));
   return batches;
@@ -247,6 +241,7 @@ void JobStore::set_held(BatchId id, const std::optional<std::string>& reason) {
 }
 
 void JobStore::set_cap(BatchId id, std::optional<std::int64_t> cap_pusd) {
+  db_.purses().write();
   set_cap_.change(id, cap_pusd);
 }
 
@@ -260,12 +255,11 @@ void JobStore::reopen(BatchId id) {
 }
 
 void JobStore::add_money(BatchId id, const MoneyChange& change) {
-  CHECK(add_money_.change(id, change.spent_pusd, change.reserved_pusd) == 1);
+  db_.purses().add(id, change.spent_pusd, change.reserved_pusd);
 }
 
 bool JobStore::reserve(BatchId id, std::int64_t ceiling_pusd) {
-  CHECK(ceiling_pusd >= 0);
-  return reserve_.change(id, ceiling_pusd) == 1;
+  return db_.purses().reserve(id, ceiling_pusd);
 }
 
 bool JobStore::finish_if_ended(BatchId id, std::int64_t now_ms) {

@@ -98,7 +98,7 @@ class JobStore {
   Database& db_;
   PieceStore pieces_;
   Statement insert_batch_, batch_by_name_, batch_by_id_, open_batches_, seal_, set_paused_,
-      set_held_, set_cap_, set_cancelled_, reopen_, add_money_, reserve_, finish_;
+      set_held_, set_cap_, set_cancelled_, reopen_, finish_;
   Statement find_item_, current_item_, insert_job_, insert_extra_, find_input_, insert_input_,
       reusable_, mark_reused_, copy_output_, supersede_, cancel_superseded_, revive_;
   Statement ready_, smallest_, promote_, next_due_, has_waiting_, clamp_due_, set_running_,

@@ -86,13 +86,7 @@ AttemptId Ledger::open(const NewAttempt& a) {
   return {last_insert_id(db_)};
 }
 
-std::optional<MoneyChange> Ledger::settle(AttemptId id, const Settlement& s, std::int64_t now_ms) {
-  std::optional<std::int64_t> ceiling_pusd;
-  {
-    Cursor row = money_of_.run(id);
-    CHECK(row.next());
-    ceiling_pusd = row.maybe_integer(0);
-  }
+bool Ledger::settle(AttemptId id, const Settlement& s, std::int64_t now_ms) {
   const Usage usage = s.usage.value_or(Usage{});
   const auto tokens = [&](std::int64_t count) {
     return s.usage ? std::optional<std::int64_t>(count) : std::nullopt;
@@ -106,18 +100,12 @@ std::optional<MoneyChange> Ledger::settle(AttemptId id, const Settlement& s, std
   const auto finish = word(s.finish_reason);
   const auto raw = word(s.usage_json);
   const auto tier = word(s.service_tier);
-  const int changed = settle_.change(
-      id, now_ms, s.outcome, message, s.http_status, request_id, returned, finish,
-      tokens(usage.fresh_tokens), tokens(usage.cached_tokens), tokens(usage.cache_write_tokens),
-      tokens(usage.output_tokens), tokens(usage.reasoning_tokens), raw, s.price, s.cost_pusd,
-      s.cost_basis, s.first_byte_ms, s.total_ms, s.provider_ms, tier,
-      tokens(usage.cache_write_1h_tokens), s.reported_pusd);
-  if (changed == 0) return std::nullopt;
-  MoneyChange change;
-  change.spent_pusd = s.cost_pusd.value_or(0);
-  // An unknown outcome keeps its ceiling reserved, both when it becomes one and until it is known.
-  if (s.cost_basis != "unknown") change.reserved_pusd = -ceiling_pusd.value_or(0);
-  return change;
+  return settle_.change(id, now_ms, s.outcome, message, s.http_status, request_id, returned, finish,
+                        tokens(usage.fresh_tokens), tokens(usage.cached_tokens),
+                        tokens(usage.cache_write_tokens), tokens(usage.output_tokens),
+                        tokens(usage.reasoning_tokens), raw, s.price, s.cost_pusd, s.cost_basis,
+                        s.first_byte_ms, s.total_ms, s.provider_ms, tier,
+                        tokens(usage.cache_write_1h_tokens), s.reported_pusd) == 1;
 }
 
 std::optional<MoneyChange> Ledger::resolve(AttemptId id, const Word& word) {

@@ -25,11 +25,10 @@ class Ledger {
 
   AttemptId open(const NewAttempt& attempt);
 
-  // Nothing when the row was settled already (and its outcome is known): then nothing is changed.
-  // Otherwise what the batch's sums must change by.
-  std::optional<MoneyChange> settle(AttemptId id, const Settlement& settlement,
-                                    std::int64_t now_ms);
-  // The same for a row whose outcome is unknown; why it was stays in the row.
+  // False when the row was settled already (and its outcome is known): then nothing is changed.
+  bool settle(AttemptId id, const Settlement& settlement, std::int64_t now_ms);
+  // The same for a row whose outcome is unknown; why it was stays in the row. What the batch's sums
+  // must change by.
   std::optional<MoneyChange> resolve(AttemptId id, const Word& word);
 
   std::vector<OpenAttempt> open_attempts();

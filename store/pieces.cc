@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/sha256.h"
+#include "store/job_sql.h"
 
 // What a job that was cut is when it goes on: blocked while a piece of its latest cutting is not
 // done.
@@ -68,13 +69,13 @@ PieceStore::PieceStore(Database& db)
              "UPDATE job SET state = " STATE_AGAIN ", route = coalesce(?4, route), " AS_NEW R"sql(
         WHERE batch_id = ?1 AND root_id IN (
             SELECT id FROM job WHERE batch_id = ?1 AND parent_id IS NULL AND level > 0
-              AND superseded_by IS NULL AND state IN ('failed', 'held')
+              AND superseded_by IS NULL AND state IN ('failed', 'held') AND )sql" STAYS R"sql(
               AND (?2 = '' OR item_key = ?2) AND (?3 = '' OR error_class = ?3))
           AND state IN ('failed', 'held', 'cancelled') AND input_id IS NOT NULL)sql"),
       retry_documents_(
           db, "UPDATE job SET state = " STATE_AGAIN ", route = coalesce(?4, route), " AS_NEW R"sql(
         WHERE batch_id = ?1 AND parent_id IS NULL AND superseded_by IS NULL
-          AND state IN ('failed', 'held') AND input_id IS NOT NULL
+          AND state IN ('failed', 'held') AND )sql" STAYS R"sql( AND input_id IS NOT NULL
           AND (?2 = '' OR item_key = ?2) AND (?3 = '' OR error_class = ?3))sql"),
       cancel_superseded_(db, R"sql(
         UPDATE job SET state = 'cancelled', run_at = NULL, finished_at = ?3

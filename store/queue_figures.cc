@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "store/job_sql.h"
 #include "store/statement.h"
 
 namespace docmill {
@@ -10,9 +11,16 @@ namespace docmill {
 QueueFigures read_queue_figures(Database& db) {
   Statement states(db, R"sql(
       SELECT state, documents, (SELECT created_at FROM job WHERE id = first) FROM (
-        SELECT j.state AS state, count(*) AS documents, min(j.id) AS first
-        FROM batch b JOIN job j INDEXED BY job_by_state ON j.batch_id = b.id
+        SELECT 'ready' AS state, count(*) AS documents, min(j.id) AS first
+        FROM batch b CROSS JOIN job j INDEXED BY job_ready ON j.batch_id = b.id
+        WHERE b.finished_at IS NULL AND j.state = 'ready' AND j.parent_id IS NULL
+        GROUP BY b.id
+        UNION ALL SELECT 'running', count(*), min(j.id) FROM )sql" RUNNING_JOBS R"sql(
+        WHERE j.superseded_by IS NULL AND j.parent_id IS NULL
+        UNION ALL SELECT state, count(*), min(j.id)
+        FROM batch b CROSS JOIN job j INDEXED BY job_by_state ON j.batch_id = b.id
         WHERE b.finished_at IS NULL AND j.superseded_by IS NULL AND j.parent_id IS NULL
+          AND )sql" STAYS R"sql(
         GROUP BY j.batch_id, j.state))sql");
   Statement batches(db, R"sql(
       SELECT count(*), sum(held_reason IS NOT NULL), sum(paused_at IS NOT NULL)

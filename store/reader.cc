@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "store/job_sql.h"
 
 #define RESULT_COLUMNS                                                                            \
   "j.id, j.item_key, j.source, j.state, coalesce(j.error_class, ''), "                            \
@@ -60,9 +61,13 @@ StoreReader::StoreReader(Database& db)
       ledger_(db),
       batches_(db, "SELECT name FROM batch ORDER BY id"),
       counts_(db, R"sql(
-        SELECT state, count(*) FROM job WHERE batch_id = ?1 AND superseded_by IS NULL
-          AND parent_id IS NULL
-        GROUP BY state)sql"),
+        SELECT 'ready', count(*) FROM job INDEXED BY job_ready
+        WHERE batch_id = ?1 AND state = 'ready' AND parent_id IS NULL
+        UNION ALL SELECT 'running', count(*) FROM )sql" RUNNING_JOBS R"sql(
+        WHERE j.batch_id = ?1 AND j.superseded_by IS NULL AND j.parent_id IS NULL
+        UNION ALL SELECT state, count(*) FROM job INDEXED BY job_by_state
+        WHERE batch_id = ?1 AND superseded_by IS NULL AND parent_id IS NULL AND )sql" STAYS
+                  " GROUP BY state"),
       measured_(db, "SELECT spent_pusd FROM batch WHERE id = ?1"),
       open_(db, R"sql(
         SELECT coalesce(sum(ceiling_pusd), 0) FROM attempt INDEXED BY attempt_open
@@ -77,7 +82,7 @@ StoreReader::StoreReader(Database& db)
       errors_(db, R"sql(
         SELECT error_class, count(*) FROM job
         WHERE batch_id = ?1 AND superseded_by IS NULL AND parent_id IS NULL
-          AND state IN ('failed', 'held')
+          AND state IN ('failed', 'held') AND )sql" STAYS R"sql(
         GROUP BY error_class ORDER BY count(*) DESC, error_class)sql"),
       worker_(db, R"sql(
         SELECT waits, seen_at FROM worker ORDER BY id DESC LIMIT 1)sql"),
@@ -99,7 +104,8 @@ StoreReader::StoreReader(Database& db)
         WHERE j.id = ?1 AND p.begin_at IS NOT NULL ORDER BY p.piece)sql"),
       in_state_(db, R"sql(
         SELECT id FROM job INDEXED BY job_by_state
-        WHERE batch_id = ?1 AND state = ?2 AND parent_id IS NULL AND superseded_by IS NULL)sql"),
+        WHERE batch_id = ?1 AND state = ?2 AND parent_id IS NULL AND superseded_by IS NULL
+          AND )sql" STAYS),
       old_result_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
         WHERE j.superseded_by = ?1 AND j.state = 'done' ORDER BY j.id DESC LIMIT 1)sql"),
       attempts_of_job_(db, R"sql(

@@ -59,6 +59,9 @@ TEST_CASE("an older store keeps all that it had, and a copy from before") {
 
     CHECK(text(test.store, "PRAGMA user_version") == std::to_string(newest()));
     CHECK(text(test.store, "PRAGMA integrity_check") == "ok");
+    CHECK(text(test.store,
+               R"sql(SELECT group_concat("from") FROM pragma_foreign_key_list('attempt'))sql") ==
+          "worker_id,batch_id");
     CHECK(contents(test.store) == before);
     const fs::path copy = fmt::format("{}.schema-{}", test.store.string(), schema);
     CHECK(text(copy, "PRAGMA user_version") == std::to_string(schema));

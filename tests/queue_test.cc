@@ -189,6 +189,36 @@ TEST_CASE_METHOD(QueueTest, "a claim that would pass the cap is refused and leav
   CHECK(counts().ready == 1);
 }
 
+TEST_CASE_METHOD(QueueTest,
+                 "a cap holds for the claims of one transaction, and all are seen in it") {
+  add("a", "one");
+  add("b", "two");
+  add("c", "three");
+  Transaction transaction(db);
+  queue.jobs().set_cap(id, 800);
+  const auto jobs = queue.jobs().ready(id, 0, 0, 3);
+  REQUIRE(queue.claim(jobs[0], terms()));
+  CHECK(queue.jobs().batch(id).reserved_pusd == 400);
+  REQUIRE(queue.claim(jobs[1], terms()));
+  CHECK_FALSE(queue.claim(jobs[2], terms()));
+  CHECK(queue.jobs().batch(id).reserved_pusd == 800);
+  queue.jobs().set_cap(id, 1200);
+  CHECK(queue.claim(jobs[2], terms()));
+  transaction.commit();
+  CHECK(batch().reserved_pusd == 1200);
+}
+
+TEST_CASE_METHOD(QueueTest, "what a transaction reserved goes with it when it is rolled back") {
+  add("a", "one");
+  {
+    Transaction transaction(db);
+    REQUIRE(queue.claim(queue.jobs().ready(id, 0, 0, 1).front(), terms()));
+  }
+  CHECK(batch().reserved_pusd == 0);
+  REQUIRE(claim());
+  CHECK(batch().reserved_pusd == 400);
+}
+
 TEST_CASE_METHOD(QueueTest, "a cost above its ceiling holds a capped batch, as it is recorded") {
   {
     Transaction transaction(db);
