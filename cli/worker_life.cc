@@ -28,6 +28,14 @@ constexpr std::int64_t kExtendEveryMs = 1000;
 constexpr std::int64_t kPublishEveryMs = 1000;
 constexpr std::int64_t kQueueShare = 100;  // so counting the queue takes at most 1 % of the time
 
+std::map<std::string, std::string> problems_of(const std::map<std::string, Key>& keys) {
+  std::map<std::string, std::string> problems;
+  for (const auto& [provider, key] : keys) {
+    if (!key.problem.empty()) problems.emplace(provider, key.problem);
+  }
+  return problems;
+}
+
 void say_recovered(const Global& global, const Recovered& recovered) {
   if (recovered.requeued + recovered.held + recovered.unknown == 0) return;
   say(global, fmt::format("the last worker died: {} documents go on, {} held, {} requests with an "
@@ -71,11 +79,6 @@ class Reloads {
   }
 
  private:
-  struct InUse {
-    Config config;
-    std::map<std::string, Key> keys;
-  };
-
   void take(Config next) {
     if (next.metrics_port != metrics_port_) {
       log_warning("[metrics] port has changed: it is listened on when the worker is started again");
@@ -87,18 +90,18 @@ class Reloads {
     }
     WorkerOptions options = next.worker;
     if (flags_in_flight_ != config_in_flight_) options.in_flight = flags_in_flight_;
-    InUse& in_use = configs_.emplace_back(InUse{std::move(next), {}});
-    const Config& config = in_use.config;
-    in_use.keys = keys_.load(config.providers);
+    const Config& config = configs_.emplace_back(std::move(next));
+    const std::map<std::string, Key> keys = keys_.load(config.providers);
     try {
-      worker_.reload({config.providers, config.models, in_use.keys, tokenizer_folders()}, options);
+      worker_.reload({config.providers, config.models, problems_of(keys), tokenizer_folders()},
+                     options);
     } catch (const UsageError&) {
       configs_.pop_back();
       throw;
     }
     has_old_ = true;
     hook_.set_command(config.on_finish);
-    transport_.use(config.providers, in_use.keys, options.in_flight, options.max_reply_bytes);
+    transport_.use(config.providers, keys, options.in_flight, options.max_reply_bytes);
     say_missing_tokenizers(global_, config);
     log_info("the config was read again: {} providers, {} models", config.providers.size(),
              config.models.size());
@@ -112,7 +115,7 @@ class Reloads {
   NetworkThread& transport_;
   Worker& worker_;
   FinishHook& hook_;
-  std::deque<InUse> configs_;
+  std::deque<Config> configs_;
   bool has_old_ = false;
 };
 
@@ -245,6 +248,7 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
   CurlTransport::Options transport_options;
   transport_options.in_flight = options.in_flight;
   transport_options.max_reply_bytes = options.max_reply_bytes;
+  transport_options.blame = [&lock](JobId job) { lock->set_network_suspect(job); };
   std::random_device entropy;
   transport_options.id_prefix = fmt::format("docmill-{:08x}-", entropy());
   NetworkThread transport(clock, config.providers, keys, transport_options);
@@ -256,7 +260,7 @@ std::optional<WorkerLife> live_as_worker(const Global& global, const Config& con
   const std::int64_t since_ms = clock.now_ms();
   say_missing_tokenizers(global, config);
   Worker worker(db, *lock, clock, transport,
-                {config.providers, config.models, keys, tokenizer_folders()}, seeded);
+                {config.providers, config.models, problems_of(keys), tokenizer_folders()}, seeded);
   StoreReader reader(db);
   say_recovered(global, worker.recovered());
   Watched watched(clock, config, db, worker);

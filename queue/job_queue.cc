@@ -275,7 +275,7 @@ bool JobQueue::resolve(AttemptId attempt, BatchId batch, const Word& word) {
   return true;
 }
 
-Recovered JobQueue::recover_in_transaction(std::optional<JobId> suspect) {
+Recovered JobQueue::recover_in_transaction(std::span<const JobId> suspects) {
   Transaction transaction(db_);
   const std::int64_t now_ms = clock_.now_ms();
   Recovered recovered;
@@ -292,14 +292,14 @@ Recovered JobQueue::recover_in_transaction(std::optional<JobId> suspect) {
     put_back(job, attempt);
     ++recovered.requeued;
   }
-  // It was being rendered, before its claim, or decoded, after it; now it is ready either way.
-  if (suspect) {
-    jobs_.count_crash(*suspect);
+  // One was being rendered, before its claim, or decoded, after it; now it is ready either way.
+  for (const JobId suspect : suspects) {
+    jobs_.count_crash(suspect);
     const std::string why = fmt::format(
         "the worker died {} times while working on this document's bytes", policy_.max_crashes);
-    if (jobs_.hold_after_crashes(*suspect, policy_.max_crashes, why)) {
+    if (jobs_.hold_after_crashes(suspect, policy_.max_crashes, why)) {
       ++recovered.held;
-      jobs_.pieces().end_above(*suspect, "held", "crashes", why, now_ms);
+      jobs_.pieces().end_above(suspect, "held", "crashes", why, now_ms);
     }
   }
   recovered.barren_lives = ledger_.end_dead_workers(now_ms);

@@ -67,9 +67,9 @@ class JobQueue {
   // A late or a person's word on an attempt whose outcome was unknown. False: it is known.
   bool resolve(AttemptId attempt, BatchId batch, const Word& word);
 
-  // Closes what a dead worker left: its open attempts become unknown, its jobs go back. `suspect`
-  // is the job whose bytes it was working on. Called once, under the worker's lock.
-  Recovered recover_in_transaction(std::optional<JobId> suspect);
+  // Closes what a dead worker left: its open attempts become unknown, its jobs go back. `suspects`
+  // are the jobs whose bytes it was working on. Called once, under the worker's lock.
+  Recovered recover_in_transaction(std::span<const JobId> suspects);
 
   // --- what a person asks for; each a transaction of its own ---
   // `cut`: also end what is in flight. How many jobs were cancelled.

@@ -47,11 +47,12 @@ std::string boot_id() {
   return id ? id->substr(0, 36) : "";
 }
 
-// <store>.worker: a fixed record, so that the suspect can be overwritten in place.
-//   "worker PID SINCE_MS BOOT_ID\n" padded to 256 bytes, then the suspect's id, 8 bytes of this
-//   machine's order: one store writes it, so a death cannot leave half of it.
+// <store>.worker: a fixed record, so that the suspects can be overwritten in place.
+//   "worker PID SINCE_MS BOOT_ID\n" padded to 256 bytes, then the two suspects' ids, each 8 bytes
+//   of this machine's order: one store writes it, so a death cannot leave half of it.
+using Suspects = std::array<std::int64_t, 2>;
 constexpr std::size_t kHeadBytes = 256;
-constexpr std::size_t kRecordBytes = kHeadBytes + sizeof(std::int64_t);
+constexpr std::size_t kRecordBytes = kHeadBytes + sizeof(Suspects);
 
 std::string read_at_most(int fd, std::size_t bytes) {
   std::string content(bytes, '\0');
@@ -64,7 +65,7 @@ struct WorkerRecord {
   int pid = 0;
   long long since_ms = 0;
   std::string boot;
-  std::int64_t suspect = 0;
+  Suspects suspects{};
 };
 
 std::optional<WorkerRecord> read_record(int fd) {
@@ -76,8 +77,8 @@ std::optional<WorkerRecord> read_record(int fd) {
     return std::nullopt;
   }
   record.boot = boot.data();
-  if (content.size() == kRecordBytes) {
-    std::memcpy(&record.suspect, content.data() + kHeadBytes, sizeof(record.suspect));
+  if (content.size() > kHeadBytes) {  // a record of an older docmill is shorter
+    std::memcpy(record.suspects.data(), content.data() + kHeadBytes, content.size() - kHeadBytes);
   }
   return record;
 }
@@ -176,21 +177,26 @@ void WorkerLock::announce(std::int64_t now_ms) {
   if (pwrite(fd_.get(), record.data(), record.size(), 0) < 0) throw world_error_from_errno("lock");
   void* page = mmap(nullptr, kRecordBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
   if (page == MAP_FAILED) throw world_error_from_errno("lock");
-  suspect_.reset(reinterpret_cast<std::int64_t*>(static_cast<char*>(page) + kHeadBytes));
+  suspects_.reset(reinterpret_cast<std::int64_t*>(static_cast<char*>(page) + kHeadBytes));
 }
 
-void WorkerLock::set_suspect(std::int64_t job_id) {
-  CHECK(suspect_ != nullptr);
-  std::atomic_ref(*suspect_).store(job_id);
+void WorkerLock::set_suspect(std::size_t place, JobId job) {
+  CHECK(suspects_ != nullptr);
+  std::atomic_ref(suspects_.get()[place]).store(job.value);
 }
 
-void WorkerLock::Unmap::operator()(std::int64_t* suspect) const {
-  munmap(reinterpret_cast<char*>(suspect) - kHeadBytes, kRecordBytes);
+void WorkerLock::Unmap::operator()(std::int64_t* suspects) const {
+  munmap(reinterpret_cast<char*>(suspects) - kHeadBytes, kRecordBytes);
 }
 
-std::int64_t WorkerLock::suspect_left_behind() const {
+std::vector<JobId> WorkerLock::suspects_left_behind() const {
+  std::vector<JobId> suspects;
   const auto record = read_record(fd_.get());
-  return record && record->boot == boot_id() ? record->suspect : 0;
+  if (!record || record->boot != boot_id()) return suspects;
+  for (const std::int64_t job : record->suspects) {
+    if (job > 0) suspects.push_back({job});
+  }
+  return suspects;
 }
 
 std::optional<int> stuck_writer(const fs::path& store) {

@@ -10,8 +10,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
+#include "base/strong_id.h"
 
 namespace docmill {
 
@@ -49,20 +51,24 @@ class WorkerLock {
 
   // Now this process is the worker (and not one that only migrates the store).
   void announce(std::int64_t now_ms);
-  // The job whose bytes are being worked on; 0: none. After announce(). A store into mapped memory:
-  // it outlives the process, and only a death in the same boot counts.
-  void set_suspect(std::int64_t job_id);
-  // The suspect that the holder before us left behind, if it died in this boot. Read once, before
+  // The job whose bytes are being worked on, by the worker's thread and by the network's; 0: none.
+  // After announce(). A store into mapped memory: it outlives the process, and only a death in the
+  // same boot counts.
+  void set_suspect(JobId job) { set_suspect(0, job); }
+  void set_network_suspect(JobId job) { set_suspect(1, job); }
+  // The suspects that the holder before us left behind, if it died in this boot. Read once, before
   // announce().
-  std::int64_t suspect_left_behind() const;
+  std::vector<JobId> suspects_left_behind() const;
 
  private:
   explicit WorkerLock(Fd fd) : fd_(std::move(fd)) {}
   struct Unmap {
-    void operator()(std::int64_t* suspect) const;
+    void operator()(std::int64_t* suspects) const;
   };
+  void set_suspect(std::size_t place, JobId job);
+
   Fd fd_;
-  std::unique_ptr<std::int64_t, Unmap> suspect_;  // in the file; null before announce()
+  std::unique_ptr<std::int64_t, Unmap> suspects_;  // in the file; null before announce()
 };
 
 struct WorkerSeen {

@@ -110,7 +110,7 @@ TEST_CASE_METHOD(WorkerTest,
     // A death in the middle of working on the bytes of d1, which is job 1.
     SqliteCommit commit;
     const auto life = start_life(commit);
-    life->lock->set_suspect(1);
+    death == 1 ? life->lock->set_network_suspect({1}) : life->lock->set_suspect({1});
   }
   run_until_idle();
   CHECK(state("d1") == "held");

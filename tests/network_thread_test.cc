@@ -36,6 +36,19 @@ TEST_CASE("network: what flies ends as it began, under a config that is gone") {
   CHECK(caller.ask("p").exchange == Exchange::complete);
 }
 
+TEST_CASE("network: a job is to blame only while its reply is read") {
+  RawServer server([](const Seen&) -> Play { return {http_200("{}")}; });
+  std::vector<std::int64_t> blamed;
+  CurlTransport::Options options;
+  options.blame = [&](JobId job) { blamed.push_back(job.value); };
+  Caller caller({quick_provider("p", server.url())}, options);
+  HttpRequest request;
+  request.provider = &caller.providers.at("p");
+  request.job = {7};
+  caller.finish(caller.start(std::move(request)));
+  CHECK(blamed == std::vector<std::int64_t>{7, 0});
+}
+
 TEST_CASE("network: what is thrown on its thread is thrown on the worker's") {
   Caller caller({quick_provider("p", "http://127.0.0.1:1")});
   Provider unknown = quick_provider("q", "http://127.0.0.1:1");

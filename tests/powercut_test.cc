@@ -33,8 +33,8 @@ class MainsTransport : public FakeTransport {
   bool has_connected(const Provider&) const override { return true; }
   void start(HttpRequest request) override {
     if (disk_.is_cut()) return;
-    flying_.emplace(clock_.now + net_.latency_ms,
-                    Received{request.attempt, net_.reply_to(request, clock_.now)});
+    HttpReply reply = net_.reply_to(request, clock_.now);
+    fly(std::move(request), std::move(reply), clock_.now + net_.latency_ms);
   }
 
  private:
@@ -93,7 +93,7 @@ class Machine {
     std::optional<WorkerLock> lock = WorkerLock::take(store_);
     MainsTransport transport(net_, clock_, disk_);
     options_.drain = true;
-    Worker worker(db, lock.value(), clock_, transport, {providers_, models_, kNoKeys}, options_);
+    Worker worker(db, lock.value(), clock_, transport, {providers_, models_, {}}, options_);
     while (!worker.is_finished()) {
       worker.turn();
       transport.wait(worker.next_wake_ms());
@@ -124,7 +124,7 @@ class Machine {
     Database& db = *opened;
     std::optional<WorkerLock> lock = WorkerLock::take(store_);
     MainsTransport transport(net_, clock_, disk_);
-    Worker worker(db, lock.value(), clock_, transport, {providers_, models_, kNoKeys}, options_);
+    Worker worker(db, lock.value(), clock_, transport, {providers_, models_, {}}, options_);
     const std::unique_ptr<Database> looking = open(Access::read_only);
     for (int turn = 0; turn < 400 && !disk_.is_cut(); ++turn) {
       if (random_() % 8 == 0) submit();

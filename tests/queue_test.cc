@@ -134,7 +134,7 @@ TEST_CASE_METHOD(QueueTest, "a batch is finished when it is sealed and nothing o
 TEST_CASE_METHOD(QueueTest, "a superseded attempt is paid for but its answer is dropped") {
   add("a", "hello");
   const Claim lost = *claim();
-  CHECK(queue.recover_in_transaction(std::nullopt).unknown == 1);
+  CHECK(queue.recover_in_transaction({}).unknown == 1);
   const Claim held = *claim();
   CHECK(held.attempt != lost.attempt);
 
@@ -259,7 +259,7 @@ TEST_CASE_METHOD(QueueTest, "after a crash a cancelled batch's running jobs are 
   add("a", "one");
   claim();
   queue.cancel_in_transaction(id, false);
-  queue.recover_in_transaction(std::nullopt);
+  queue.recover_in_transaction({});
   CHECK(counts().cancelled == 1);
   CHECK(batch().finished_at_ms);
 }
@@ -282,7 +282,7 @@ TEST_CASE_METHOD(QueueTest, "a wait that lies too far ahead is cut at the start"
   settle(*claim(), Ending::overloaded, "zero", 0);
   CHECK(counts().waiting == 1);
   clock.now -= 86'400'000;  // the clock was wrong when it was written, or is now
-  queue.recover_in_transaction(std::nullopt);
+  queue.recover_in_transaction({});
   CHECK(*queue.jobs().next_due("") <= clock.now + 900'000);
 }
 

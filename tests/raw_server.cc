@@ -223,6 +223,7 @@ AttemptId Caller::start(const std::string& provider, std::string body) {
 AttemptId Caller::start(HttpRequest request) {
   const AttemptId attempt{++last_attempt_};
   request.attempt = attempt;
+  request.keeps_body = true;
   transport.start(std::move(request));
   return attempt;
 }

@@ -45,7 +45,7 @@ TEST_CASE_METHOD(ReloadedTest, "what flies keeps its place in the new limits", "
   submit(std::vector<std::string>(30, "text"));
   Providers narrower = providers;
   narrower["p"].in_flight = 2;
-  run_and_reload(3, {narrower, models, kNoKeys}, options);
+  run_and_reload(3, {narrower, models, {}}, options);
   CHECK(counts().done == 30);
   CHECK(net.sent.size() == 30);
   CHECK(most_flying() == 3);  // and never three and two
@@ -59,7 +59,7 @@ TEST_CASE_METHOD(ReloadedTest, "a model that is gone keeps what flies, at its pr
   submit({"one", "two", "three", "four", "five"});
   Models fewer = models;
   fewer.erase("large");
-  run_and_reload(2, {providers, fewer, kNoKeys}, options);
+  run_and_reload(2, {providers, fewer, {}}, options);
   CHECK(counts().done == 4);  // two more were under way
   CHECK(batch().spent_pusd == 4 * 15 * 10);
   CHECK(batch().held_reason->find("large is not in the worker's config") != std::string::npos);

@@ -280,8 +280,8 @@ HttpReply Net::reply_to(const HttpRequest& request, std::int64_t now_ms, std::in
 
 void NetTransport::start(HttpRequest request) {
   std::int64_t due_ms = 0;
-  Received received{request.attempt, net_.reply_to(request, clock_.now, due_ms)};
-  flying_.emplace(due_ms, std::move(received));
+  HttpReply reply = net_.reply_to(request, clock_.now, due_ms);
+  fly(std::move(request), std::move(reply), due_ms);
   if (net_.dies_after_sends > 0 && --net_.dies_after_sends == 0) throw Died{};
 }
 

@@ -108,8 +108,8 @@ class Simulation {
         : lock(WorkerLock::take(s.store_)),
           db(s.store_, Access::read_write, commit),
           transport(s.net_, s.clock_),
-          worker(db, lock.value(), s.clock_, transport, {s.providers_, s.models_, kNoKeys},
-                 s.options_) {}
+          worker(db, lock.value(), s.clock_, transport, {s.providers_, s.models_, {}}, s.options_) {
+    }
     std::optional<WorkerLock> lock;
     Database db;
     NetTransport transport;

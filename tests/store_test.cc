@@ -139,7 +139,8 @@ TEST_CASE("one worker a store, and its death frees the place at once") {
     auto first = WorkerLock::take(file);
     REQUIRE(first);
     first->announce(kTestStartMs);
-    first->set_suspect(42);
+    first->set_suspect({42});
+    first->set_network_suspect({43});
     CHECK_FALSE(WorkerLock::take(file));
     const auto seen = running_worker(file);
     REQUIRE(seen);
@@ -149,7 +150,7 @@ TEST_CASE("one worker a store, and its death frees the place at once") {
   CHECK_FALSE(running_worker(file));
   const auto second = WorkerLock::take(file);
   REQUIRE(second);
-  CHECK(second->suspect_left_behind() == 42);
+  CHECK(second->suspects_left_behind() == std::vector<JobId>{{42}, {43}});
 }
 
 TEST_CASE("what is not committed is not there") {

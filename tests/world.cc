@@ -101,18 +101,22 @@ HttpReply ScriptedProvider::reply_to(const HttpRequest& request, std::int64_t no
 }
 
 void ScriptedTransport::start(HttpRequest request) {
-  Received received{request.attempt, provider_.reply_to(request, clock_.now)};
-  flying_.emplace(clock_.now + provider_.latency_ms, std::move(received));
+  HttpReply reply = provider_.reply_to(request, clock_.now);
+  fly(std::move(request), std::move(reply), clock_.now + provider_.latency_ms);
   if (provider_.dies_after_sends > 0 && --provider_.dies_after_sends == 0) throw Died{};
+}
+
+void FakeTransport::fly(HttpRequest request, HttpReply reply, std::int64_t due_ms) {
+  flying_.emplace(due_ms, Flying{std::move(request), std::move(reply)});
 }
 
 void FakeTransport::cancel(AttemptId attempt) {
   for (auto it = flying_.begin(); it != flying_.end(); ++it) {
-    if (it->second.attempt != attempt) continue;
-    Received received = std::move(it->second);
-    received.reply.exchange = Exchange::aborted;
+    if (it->second.request.attempt != attempt) continue;
+    Flying cut = std::move(it->second);
+    cut.reply.exchange = Exchange::aborted;
     flying_.erase(it);
-    flying_.emplace(clock_.now, std::move(received));
+    flying_.emplace(clock_.now, std::move(cut));
     return;
   }
 }
@@ -120,7 +124,8 @@ void FakeTransport::cancel(AttemptId attempt) {
 std::vector<Received> FakeTransport::take_received() {
   std::vector<Received> received;
   while (!flying_.empty() && flying_.begin()->first <= clock_.now) {
-    received.push_back(std::move(flying_.begin()->second));
+    Flying& landed = flying_.begin()->second;
+    received.push_back(read_reply(landed.request, std::move(landed.reply), Secret()));
     flying_.erase(flying_.begin());
   }
   return received;
@@ -178,7 +183,7 @@ WorkerTest::Life::Life(WorkerTest& test, Commit& commit)
     : lock(WorkerLock::take(test.store)),
       db(test.store, Access::read_write, commit),
       transport(test.net, test.clock),
-      worker(db, lock.value(), test.clock, transport, {test.providers, test.models, kNoKeys},
+      worker(db, lock.value(), test.clock, transport, {test.providers, test.models, {}},
              test.options) {}
 
 WorkerTest::Life::~Life() = default;

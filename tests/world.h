@@ -30,8 +30,6 @@ class FakeClock : public Clock {
   std::int64_t now = kTestStartMs;
 };
 
-inline const std::map<std::string, Key> kNoKeys;
-
 // A folder that goes away with the test.
 class Scratch {
  public:
@@ -92,7 +90,12 @@ class FakeTransport : public Transport {
 
  protected:
   FakeClock& clock_;
-  std::multimap<std::int64_t, Received> flying_;  // by when the reply is there
+  void fly(HttpRequest request, HttpReply reply, std::int64_t due_ms);
+  struct Flying {
+    HttpRequest request;
+    HttpReply reply;
+  };
+  std::multimap<std::int64_t, Flying> flying_;  // by when the reply is there
 };
 
 class ScriptedTransport : public FakeTransport {

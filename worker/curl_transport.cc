@@ -439,10 +439,11 @@ void CurlTransport::end(Transfer& transfer, Exchange exchange, std::string detai
   reply.status = static_cast<int>(status);
   reply.total_ms = reply.received_at_ms - transfer.sent_ms;
   if (transfer.stream) reply.streamed = transfer.stream->take();
-  docmill::hide_key(transfer.endpoint->key, reply);
   curl_multi_remove_handle(multi_->handle, transfer.easy);
   flying_.erase(transfer.request.attempt.value);
-  received_.push_back({transfer.request.attempt, std::move(reply)});
+  options_.blame(transfer.request.job);
+  received_.push_back(read_reply(transfer.request, std::move(reply), transfer.endpoint->key));
+  options_.blame({});
   transfer.request = HttpRequest{};
   idle_.push_back(&transfer);
 }

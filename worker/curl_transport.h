@@ -10,6 +10,7 @@
 // max_latency, deadline. White space before the JSON begins, chunks of nothing else, and comments
 // and pings of a stream are keep-alives and no payload.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -31,6 +32,9 @@ class CurlTransport : public Transport {
     int in_flight = 64;  // the size of the connection cache follows from it
     std::int64_t max_reply_bytes = 16 << 20;
     std::string id_prefix;  // x-client-request-id is this and the attempt's id
+    // Told of the job whose reply is about to be read, and of job 0 when it has been: if the
+    // process dies in between, its bytes may be why.
+    std::function<void(JobId)> blame = [](JobId) {};
     // Of all replies under way. Beyond it those over 256 KiB end as too long.
     std::int64_t max_replies_bytes = 16 << 20;
   };

@@ -13,19 +13,18 @@
 #include "llm/price_book.h"
 #include "llm/request.h"
 #include "queue/job_queue.h"
-#include "worker/keys.h"
 #include "worker/lane.h"
 #include "worker/options.h"
 #include "worker/pieces.h"
 
 namespace docmill {
 
-// What the worker needs to know of the config. Lanes to a provider whose key has a problem are
-// paused; with the others' keys it cleans what they say.
+// What the worker needs to know of the config. Providers without a usable key are named with the
+// reason in `no_key`; their lanes are paused.
 struct WorkerSetup {
   const Providers& providers;
   const Models& models;
-  const std::map<std::string, Key>& keys;  // by provider; one without an entry needs none
+  std::map<std::string, std::string> no_key;
   std::vector<std::filesystem::path> tokenizer_folders = {};
 };
 

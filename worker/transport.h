@@ -8,27 +8,35 @@
 #include <string>
 #include <vector>
 
+#include "base/secret.h"
 #include "base/strong_id.h"
 #include "llm/http_reply.h"
 #include "llm/model.h"
+#include "llm/reply.h"
 
 namespace docmill {
 
 struct HttpRequest {
   AttemptId attempt;
+  JobId job;
   const Provider* provider = nullptr;  // outlives the request
   std::string model;                   // for people
   std::string path;                    // after the provider's base_url
   std::string body;
-  bool is_stream = false;  // the body asks for server-sent events
+  bool is_stream = false;   // the body asks for server-sent events
+  bool keeps_body = false;  // the answer is the reply's body as it is
   std::optional<std::int64_t> max_latency_ms =
       std::nullopt;  // cut it after this, before its deadline
 };
 
 struct Received {
   AttemptId attempt;
-  HttpReply reply;
+  HttpReply reply;  // without its body, unless the request keeps it
+  DecodedReply decoded;
 };
+
+// What every transport makes of a reply: decoded, and the provider's key in none of it.
+Received read_reply(const HttpRequest& request, HttpReply reply, const Secret& key);
 
 class Transport {
  public:

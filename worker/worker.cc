@@ -64,10 +64,9 @@ void Worker::take_over(WorkerSetup setup) {
       throw WorldError(damaged_store(db_.file(), damage));
     }
   }
-  const std::int64_t suspect = lock_.suspect_left_behind();
+  const std::vector<JobId> suspects = lock_.suspects_left_behind();
   lock_.announce(clock_.now_ms());
-  recovered_ =
-      queue_.recover_in_transaction(suspect > 0 ? std::optional(JobId{suspect}) : std::nullopt);
+  recovered_ = queue_.recover_in_transaction(suspects);
   now_ = std::make_unique<Generation>(queue_, std::move(setup), options_, clock_.now_ms());
   Transaction transaction(db_);
   id_ = queue_.ledger().start_worker(getpid(), DOCMILL_VERSION, clock_.now_ms());
@@ -182,8 +181,7 @@ void Worker::wait_for_lock(std::int64_t now_ms) {
 bool Worker::has_room_to_write(std::int64_t now_ms) {
   std::int64_t wanted_bytes = kTurnBytes;
   for (const Received& received : replies_) {
-    const std::size_t text_bytes =
-        received.reply.streamed ? received.reply.streamed->text.size() : received.reply.body.size();
+    const std::size_t text_bytes = received.decoded.text.size() + received.reply.body.size();
     wanted_bytes += kWrittenPerReplyByte * static_cast<std::int64_t>(text_bytes);
   }
   const bool is_full = !db_.take_room(wanted_bytes);

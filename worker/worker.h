@@ -2,7 +2,7 @@
 
 // The worker's turn. One thread owns the database and decides; the network is behind Transport.
 //
-//   settle what has come back     decode → Outcome → decide() → Decision
+//   settle what has come back     judge → Outcome → decide() → Decision
 //   start what may start          lanes and caps grant k requests; exactly k jobs are claimed
 //   commit                        settles, claims and k ledger rows in one transaction
 //   send                          the k requests go out, only now
@@ -107,8 +107,8 @@ class Worker {
   void reload_agenda();
   bool has_work(std::int64_t now_ms);
   void settle_replies();
-  void settle(Flight& flight, const HttpReply& reply);
-  DecodedReply decode(const Flight& flight, const HttpReply& reply, std::optional<Answer>& answer);
+  void settle(Flight& flight, Received& received);
+  std::optional<Answer> judge(const Flight& flight, Received& received);
   void after_settle(const Flight& flight, const DecodedReply& decoded, const Settled& settled,
                     const RateHints& hints);
   void end_pauses(const Flight& flight, const Outcome& outcome, const Settled& settled);

@@ -1,4 +1,4 @@
-// What the worker does with a reply: it is decoded, settled, and tells lanes, brakes and pauses.
+// What the worker does with a reply: it is judged, settled, and tells lanes, brakes and pauses.
 
 #include <fmt/format.h>
 
@@ -37,10 +37,10 @@ std::string pause_reason(const Outcome& outcome) {
 }  // namespace
 
 void Worker::settle_replies() {
-  for (const Received& received : replies_) {
+  for (Received& received : replies_) {
     const auto it = flights_.find(received.attempt.value);
     CHECK(it != flights_.end());
-    settle(it->second, received.reply);
+    settle(it->second, received);
     if (it->second.generation != now_.get()) carry(it->second, &Limits::end);
     flights_.erase(it);
   }
@@ -56,21 +56,10 @@ void Worker::note_ended() {
   }
 }
 
-DecodedReply Worker::decode(const Flight& flight, const HttpReply& reply,
-                            std::optional<Answer>& answer) {
-  DecodedReply decoded = decode_reply(reply, *flight.provider);
-  // The transport has searched the reply as it came; escapes could have hidden the key from it.
-  const auto& keys = flight.generation->setup.keys;
-  const auto key = keys.find(flight.provider->name);
-  const auto hide = [&](bool is_answer, std::string& text) {
-    if (key != keys.end()) hide_key(key->second.secret, is_answer, text);
-  };
-  hide(true, decoded.text);
-  for (std::string* said :
-       {&decoded.outcome.error_message, &decoded.finish_reason, &decoded.model_returned,
-        &decoded.request_id, &decoded.usage_json, &decoded.service_tier}) {
-    hide(false, *said);
-  }
+// What the flight's own terms make of a reply: its pin, the form that it was asked in, its task.
+std::optional<Answer> Worker::judge(const Flight& flight, Received& received) {
+  DecodedReply& decoded = received.decoded;
+  std::optional<Answer> answer;
   check_pin(decoded, flight.lane->model());
   if (!decoded.refused_parameter.empty() &&
       flight.lane->repair(flight.form, decoded.refused_parameter)) {
@@ -79,8 +68,7 @@ DecodedReply Worker::decode(const Flight& flight, const HttpReply& reply,
              decoded.outcome.error_message);
   }
   if (flight.spec->kind == TaskKind::requests) {
-    if (auto whole = raw_answer(reply)) {
-      hide(true, *whole);
+    if (auto whole = raw_answer(received.reply)) {
       decoded.outcome = {};
       answer = Answer{std::move(*whole), decoded.finish_reason};
     }
@@ -94,13 +82,14 @@ DecodedReply Worker::decode(const Flight& flight, const HttpReply& reply,
     }
     if (checked.result) answer = Answer{std::move(*checked.result), decoded.finish_reason};
   }
-  return decoded;
+  return answer;
 }
 
-void Worker::settle(Flight& flight, const HttpReply& reply) {
-  lock_.set_suspect(flight.claim.job.id.value);
-  std::optional<Answer> answer;
-  const DecodedReply decoded = decode(flight, reply, answer);
+void Worker::settle(Flight& flight, Received& received) {
+  lock_.set_suspect(flight.claim.job.id);
+  const std::optional<Answer> answer = judge(flight, received);
+  const DecodedReply& decoded = received.decoded;
+  const HttpReply& reply = received.reply;
   const Model& model = flight.lane->model();
   const std::int64_t sent_at_ms = flight.claim.opened_at_ms;
   const Billing billing{
@@ -117,7 +106,7 @@ void Worker::settle(Flight& flight, const HttpReply& reply) {
           .cancelled_at_ms.has_value();
   const Settled settled =
       queue_.settle(flight.claim, decoded.outcome, settlement, answer, unwanted, random());
-  lock_.set_suspect(0);
+  lock_.set_suspect({});
   ModelMetrics& counted = metrics_.models[model.key];
   ++counted.requests[settlement.outcome];
   if (settlement.total_ms) {
@@ -234,10 +223,8 @@ void Worker::load_pauses() {
   };
   for (auto& [name, limits] : now_->provider_limits) {
     load(name, limits);
-    const auto key = now_->setup.keys.find(name);
-    if (key != now_->setup.keys.end() && !key->second.problem.empty()) {
-      limits.pause = Pause{key->second.problem, kNeverMs, false};
-    }
+    const auto problem = now_->setup.no_key.find(name);
+    if (problem != now_->setup.no_key.end()) limits.pause = Pause{problem->second, kNeverMs, false};
   }
   for (auto& [key, lane] : now_->lanes) load(key, lane->own_limits());
 }

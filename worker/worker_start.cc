@@ -266,7 +266,7 @@ Worker::Start Worker::pass_over(Feed& feed, const Job& job, int position, const 
                                 const Model& model) {
   const AgendaBatch& batch = *feed.batch;
   const Route& route = batch.spec->routes[static_cast<std::size_t>(feed.route)];
-  lock_.set_suspect(0);
+  lock_.set_suspect({});
   const std::string why =
       fmt::format("the document has {}{} tokens with its prompt; {} takes {} with the answer",
                   input.is_exact ? "" : "about ", input.tokens, model.key, model.context_tokens);
@@ -286,10 +286,10 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
     return hold_unbounded(feed, problem);
   }
   const Provider& provider = now_->setup.providers.at(model.provider);
-  lock_.set_suspect(job.id.value);
+  lock_.set_suspect(job.id);
   const ChatRequest request = now_->pieces.request(job, *batch.spec, model);
   if (const std::string what = unbounded_in(batch, request); !what.empty()) {
-    lock_.set_suspect(0);
+    lock_.set_suspect({});
     const int last = static_cast<int>(route.chain.size()) - 1;
     queue_.pass_over(job, last, last + 1, "unbounded",
                      fmt::format("under a cap a request needs a bound, and it has {}", what));
@@ -300,7 +300,7 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   if (now_->pieces.is_too_long(*batch.spec, request, input, model)) {
     const bool fits_later = now_->pieces.fits_further_on(*batch.spec, route, position, request);
     if (!fits_later && now_->pieces.cut(job, *batch.spec, request, model, false)) {
-      lock_.set_suspect(0);
+      lock_.set_suspect({});
       has_more_ = must_look_ = true;
       return Start::skipped;
     }
@@ -311,7 +311,7 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   }
   EncodedRequest encoded =
       now_->encoders[model.key].encode(request, model, lane.form(), provider.dialect);
-  lock_.set_suspect(0);
+  lock_.set_suspect({});
   ClaimTerms terms;
   terms.position = position;
   terms.onward = onward_from(route, position, job, request);
@@ -369,11 +369,13 @@ Worker::Start Worker::send_on(Feed& feed, const Job& job, const ClaimTerms& term
   const Route& route = batch.spec->routes[static_cast<std::size_t>(feed.route)];
   HttpRequest out;
   out.attempt = claim->attempt;
+  out.job = job.id;
   out.provider = &provider;
   out.model = lane.model().key;
   out.path = std::move(encoded.path);
   out.body = std::move(encoded.body);
-  out.is_stream = lane.form().stream && batch.spec->kind != TaskKind::requests;
+  out.keeps_body = batch.spec->kind == TaskKind::requests;
+  out.is_stream = lane.form().stream && !out.keeps_body;
   out.max_latency_ms = route.chain[static_cast<std::size_t>(terms.position)].max_latency_ms;
   to_send_.push_back(std::move(out));
   const std::int64_t attempt = claim->attempt.value;
