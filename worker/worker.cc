@@ -140,7 +140,7 @@ void Worker::turn() {
     }
     lock_wanted_since_ms_ = 0;
     look();
-    settle_replies();
+    const std::size_t settled = settle_replies();
     if (must_look_) reload_agenda();  // a batch may have been held by what came back
     queue_.promote_due();
     start_due_jobs();
@@ -150,7 +150,7 @@ void Worker::turn() {
     if (is_going_to_wait || now_ms - published_at_ms_ >= kPublishEveryMs) publish(now_ms);
     transaction->commit();  // the one fsync of this turn
     metrics_.turn_seconds.add(static_cast<double>(monotonic_us() - began_us) / 1e6);
-    replies_.clear();
+    replies_.erase(replies_.begin(), replies_.begin() + static_cast<std::ptrdiff_t>(settled));
     send_started();
   } else if (flights_.empty()) {
     db_.checkpoint_when_idle();
@@ -287,6 +287,7 @@ void Worker::plan_wake(std::int64_t now_ms) {
   next_wake_ms_ = now_ms + (flights_.empty() ? kIdleMs : kPublishEveryMs);
   if (has_slot) next_wake_ms_ = std::min(next_wake_ms_, next_start_ms_);
   if ((has_slot && has_more_) || (must_look_ && !stop_deadline_ms_)) next_wake_ms_ = now_ms;
+  if (!replies_.empty()) next_wake_ms_ = now_ms;
   if (stop_deadline_ms_) next_wake_ms_ = std::min(next_wake_ms_, *stop_deadline_ms_);
   if (ends_at_ms_ && !stop_deadline_ms_) next_wake_ms_ = std::min(next_wake_ms_, *ends_at_ms_);
 }

@@ -9,7 +9,8 @@
 //   wait                          until a reply, a deadline, a signal or a nudge
 //
 // Group commit comes by itself: while one commit waits for the disk, replies gather, and the next
-// turn takes them all. There is no prefetch: an open ledger row means "may have been sent".
+// turn takes them, but no more than half of the pool: else all requests come and go together, and
+// the network is idle while the worker works. There is no prefetch: an open ledger row means "may have been sent".
 
 #include <algorithm>
 #include <cstdint>
@@ -106,7 +107,7 @@ class Worker {
   void look();
   void reload_agenda();
   bool has_work(std::int64_t now_ms);
-  void settle_replies();
+  std::size_t settle_replies();
   void settle(Flight& flight, Received& received);
   std::optional<Answer> judge(const Flight& flight, Received& received);
   void after_settle(const Flight& flight, const DecodedReply& decoded, const Settled& settled,

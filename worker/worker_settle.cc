@@ -13,6 +13,10 @@
 namespace docmill {
 namespace {
 
+// Fewer are not worth a commit of their own; more keep the first of them waiting.
+constexpr std::size_t kLeastATurn = 16;
+constexpr std::size_t kMostATurn = 256;
+
 // The key was accepted and the account is in order, whatever else was wrong.
 bool has_heard_us(Ending ending) {
   return ending != Ending::not_sent && ending != Ending::cut && ending != Ending::too_slow &&
@@ -36,8 +40,12 @@ std::string pause_reason(const Outcome& outcome) {
 
 }  // namespace
 
-void Worker::settle_replies() {
-  for (Received& received : replies_) {
+// How many, from the first; the others are the next turn's.
+std::size_t Worker::settle_replies() {
+  const auto half = static_cast<std::size_t>(options_.in_flight) / 2;
+  const std::size_t count = std::min(replies_.size(), std::clamp(half, kLeastATurn, kMostATurn));
+  for (std::size_t i = 0; i < count; ++i) {
+    Received& received = replies_[i];
     const auto it = flights_.find(received.attempt.value);
     CHECK(it != flights_.end());
     settle(it->second, received);
@@ -46,6 +54,7 @@ void Worker::settle_replies() {
   }
   if (!retired_.empty()) free_retired();
   note_ended();
+  return count;
 }
 
 void Worker::note_ended() {
