@@ -189,8 +189,15 @@ bool Database::take_room(std::int64_t bytes) {
     if (!wal_.is_open() || fstat(wal_.get(), &info) != 0) return free_disk_bytes() >= bytes;
   }
   constexpr std::int64_t kBlockBytes = 512;  // of st_blocks, on every file system
+  constexpr std::int64_t kStrideBytes = 8 << 20;
+  constexpr std::int64_t kStrideShare = 100;  // of what is free
   if (info.st_blocks * kBlockBytes >= info.st_size + bytes) return true;
-  if (fallocate(wal_.get(), FALLOC_FL_KEEP_SIZE, info.st_size, bytes) == 0) return true;
+  const auto take = [&](std::int64_t room) {
+    return fallocate(wal_.get(), FALLOC_FL_KEEP_SIZE, info.st_size, room) == 0;
+  };
+  // In strides, where they are a small part of what is free: each is a change of the file system.
+  if (free_disk_bytes() / kStrideShare > kStrideBytes && take(bytes + kStrideBytes)) return true;
+  if (take(bytes)) return true;
   if (errno == ENOSPC || errno == EDQUOT) return false;
   return free_disk_bytes() >= bytes;  // a file system that cannot
 }

@@ -8,9 +8,9 @@
 //   send                          the k requests go out, only now
 //   wait                          until a reply, a deadline, a signal or a nudge
 //
-// Group commit comes by itself: while one commit waits for the disk, replies gather, and the next
-// turn takes them, but no more than half of the pool: else all requests come and go together, and
-// the network is idle while the worker works. There is no prefetch: an open ledger row means "may have been sent".
+// Group commit comes by itself: replies gather while a commit waits for the disk. A turn takes half
+// of the pool at most, so that the network has the other half. There is no prefetch: an open ledger
+// row means "may have been sent".
 
 #include <algorithm>
 #include <cstdint>
