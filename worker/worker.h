@@ -8,9 +8,8 @@
 //   send                          the k requests go out, only now
 //   wait                          until a reply, a deadline, a signal or a nudge
 //
-// Group commit comes by itself: replies gather while a commit waits for the disk. A turn takes half
-// of the pool at most, so that the network has the other half. There is no prefetch: an open ledger
-// row means "may have been sent".
+// Replies gather while a commit waits for the disk. A turn takes half of the pool at most: the
+// network has the other half. No prefetch: an open ledger row means "may have been sent".
 
 #include <algorithm>
 #include <cstdint>
