@@ -48,8 +48,8 @@ std::string boot_id() {
 }
 
 // <store>.worker: a fixed record, so that the suspects can be overwritten in place.
-//   "worker PID SINCE_MS BOOT_ID\n" padded to 256 bytes, then the two suspects' ids, each 8 bytes
-//   of this machine's order: one store writes it, so a death cannot leave half of it.
+//   "worker PID SINCE_MS BOOT_ID INODE\n" padded to 256 bytes, then the two suspects' ids, each 8
+//   bytes of this machine's order: one store writes it, so a death cannot leave half of it.
 using Suspects = std::array<std::int64_t, 2>;
 constexpr std::size_t kHeadBytes = 256;
 constexpr std::size_t kRecordBytes = kHeadBytes + sizeof(Suspects);
@@ -61,10 +61,18 @@ std::string read_at_most(int fd, std::size_t bytes) {
   return content;
 }
 
+// Of a file that is there.
+unsigned long long inode_of(const fs::path& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) throw world_error_from_errno(path.string());
+  return info.st_ino;
+}
+
 struct WorkerRecord {
   int pid = 0;
   long long since_ms = 0;
   std::string boot;
+  unsigned long long inode = 0;  // the store's
   Suspects suspects{};
 };
 
@@ -72,8 +80,8 @@ std::optional<WorkerRecord> read_record(int fd) {
   const std::string content = read_at_most(fd, kRecordBytes);
   WorkerRecord record;
   std::array<char, 64> boot{};
-  if (std::sscanf(content.c_str(), "worker %d %lld %63s", &record.pid, &record.since_ms,
-                  boot.data()) != 3) {
+  if (std::sscanf(content.c_str(), "worker %d %lld %63s %llu", &record.pid, &record.since_ms,
+                  boot.data(), &record.inode) < 3) {
     return std::nullopt;
   }
   record.boot = boot.data();
@@ -167,11 +175,12 @@ std::optional<WorkerLock> WorkerLock::take(const fs::path& store) {
     if (waited_ms >= (worker_lives ? 100 : 10'000)) return std::nullopt;
     poll(nullptr, 0, kPauseMs);
   }
-  return WorkerLock(std::move(fd));
+  return WorkerLock(std::move(fd), store);
 }
 
 void WorkerLock::announce(std::int64_t now_ms) {
-  std::string record = fmt::format("worker {} {} {}\n", getpid(), now_ms, boot_id());
+  std::string record =
+      fmt::format("worker {} {} {} {}\n", getpid(), now_ms, boot_id(), inode_of(store_));
   record.resize(kHeadBytes, '\n');
   record.resize(kRecordBytes, '\0');
   if (pwrite(fd_.get(), record.data(), record.size(), 0) < 0) throw world_error_from_errno("lock");
@@ -197,6 +206,11 @@ std::vector<JobId> WorkerLock::suspects_left_behind() const {
     if (job > 0) suspects.push_back({job});
   }
   return suspects;
+}
+
+bool WorkerLock::has_file_as_it_was_left() const {
+  const auto record = read_record(fd_.get());
+  return record && record->boot == boot_id() && record->inode == inode_of(store_);
 }
 
 std::optional<int> stuck_writer(const fs::path& store) {

@@ -59,15 +59,19 @@ class WorkerLock {
   // The suspects that the holder before us left behind, if it died in this boot. Read once, before
   // announce().
   std::vector<JobId> suspects_left_behind() const;
+  // The holder before us had this very file, in this boot: since then no power was lost, and no
+  // copy took the file's place. Before announce().
+  bool has_file_as_it_was_left() const;
 
  private:
-  explicit WorkerLock(Fd fd) : fd_(std::move(fd)) {}
+  WorkerLock(Fd fd, std::filesystem::path store) : fd_(std::move(fd)), store_(std::move(store)) {}
   struct Unmap {
     void operator()(std::int64_t* suspects) const;
   };
   void set_suspect(std::size_t place, JobId job);
 
   Fd fd_;
+  std::filesystem::path store_;
   std::unique_ptr<std::int64_t, Unmap> suspects_;  // in the file; null before announce()
 };
 

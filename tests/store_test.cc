@@ -148,9 +148,18 @@ TEST_CASE("one worker a store, and its death frees the place at once") {
     CHECK(seen->since_ms == kTestStartMs);
   }
   CHECK_FALSE(running_worker(file));
-  const auto second = WorkerLock::take(file);
+  auto second = WorkerLock::take(file);
   REQUIRE(second);
   CHECK(second->suspects_left_behind() == std::vector<JobId>{{42}, {43}});
+  CHECK(second->has_file_as_it_was_left());
+  fs::copy_file(file, scratch.path / "copy.db");
+  fs::rename(scratch.path / "copy.db", file);
+  CHECK_FALSE(second->has_file_as_it_was_left());
+  second->announce(kTestStartMs);
+  CHECK(second->has_file_as_it_was_left());
+  pretend_reboot(file);
+  CHECK_FALSE(second->has_file_as_it_was_left());
+  CHECK(second->suspects_left_behind().empty());
 }
 
 TEST_CASE("what is not committed is not there") {

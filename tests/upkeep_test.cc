@@ -170,6 +170,7 @@ TEST_CASE_METHOD(UpkeepTest, "after a death a damaged store is refused, with wha
   // A page in the middle of the file, where no header is.
   overwrite(store, 8192 * 10 + 4096, std::string(2000, '\x5a'));
   overwrite(store, 8192 * 6, std::string(100, '\x5a'));
+  pretend_reboot(store);  // what a death of the process alone leaves is not read
   const std::size_t sent = net.sent.size();
   std::string said;
   try {

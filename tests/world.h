@@ -40,6 +40,9 @@ class Scratch {
   std::filesystem::path path;
 };
 
+// The last holder of the worker's lock has had its death in another boot.
+void pretend_reboot(const std::filesystem::path& store);
+
 // Thrown where a process would have died. What is in memory then is lost with the objects.
 struct Died {};
 

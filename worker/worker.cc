@@ -59,7 +59,8 @@ Worker::Worker(Database& db, WorkerLock& lock, const Clock& clock, Transport& tr
 Worker::~Worker() = default;
 
 void Worker::take_over(WorkerSetup setup) {
-  if (queue_.ledger().was_left_open()) {
+  // A process that dies damages no file, and reading a large one takes long.
+  if (queue_.ledger().was_left_open() && !lock_.has_file_as_it_was_left()) {
     if (const std::string damage = db_.damage(); !damage.empty()) {
       throw WorldError(damaged_store(db_.file(), damage));
     }
