@@ -396,7 +396,8 @@ chain = ["bench"]
         """A batch behind all that is left of a paused one."""
         subprocess.run([self.docmill, "pause", "bench"], cwd=folder, check=True, capture_output=True)
         docs = self.root / "behind.jsonl"
-        docs.write_text(self.documents(size).read_text().replace("Document", "Paper"))
+        with open(self.documents(size)) as lines, open(docs, "w") as out:
+            out.writelines(line.replace("Document", "Paper") for line in lines)
         self.submit(folder, docs, "behind")
         rates = [self.rate_now(folder, seconds)[0] for _ in range(self.rounds)]
         ratios = [b / a for a, b in zip(rates_alone, rates)]
