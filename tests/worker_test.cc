@@ -431,3 +431,28 @@ TEST_CASE_METHOD(WorkerTest,
     CHECK(row.spent_pusd + row.reserved_pusd <= *row.cap_pusd);
   }
 }
+
+// All of them once came and went together, and then always did.
+TEST_CASE_METHOD(WorkerTest, "a turn settles half of the pool: the network has the other half") {
+  chain = {"large"};
+  providers["p"].per_minute.requests = 1e6;
+  options.in_flight = 64;
+  net.latency_ms = 1000;
+  submit(std::vector<std::string>(200, "text"));
+  SqliteCommit commit;
+  const auto life = start_life(commit);
+  for (int turns = 0; net.sent.size() < 64; ++turns) {  // a new life does not burst
+    REQUIRE(turns < 200);
+    life->worker.turn();
+    ++clock.now;
+  }
+  clock.now += net.latency_ms;
+  life->worker.turn();
+  CHECK(life->worker.answers() == 32);
+  CHECK(net.sent.size() == 96);
+  CHECK(life->worker.next_wake_ms() <= clock.now);
+  life->worker.turn();
+  CHECK(life->worker.answers() == 64);
+  CHECK(net.sent.size() == 128);
+  CHECK(broken_invariant() == "");
+}
