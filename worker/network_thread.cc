@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <utility>
 
 #include "base/check.h"
 #include "base/errors.h"
+#include "base/log.h"
 
 namespace docmill {
 namespace {
@@ -19,6 +21,7 @@ namespace {
 constexpr std::int64_t kLongestSleepMs = 10'000;
 constexpr std::int64_t kMissedAfterUs = 60'000'000;
 constexpr std::int64_t kGivenUpAfterUs = 30'000'000;
+constexpr int kExitOfAHang = 3;  // as for all that is broken outside of us
 
 Fd make_bell() {
   Fd bell(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -203,7 +206,8 @@ void NetworkThread::check_alive() {
   }
   if (missed_since_us_ == 0) missed_since_us_ = now_us;
   if (now_us - missed_since_us_ < kGivenUpAfterUs) return;
-  throw WorldError("libcurl has not returned for more than a minute; what is open stays unknown");
+  log_error("libcurl has not returned for more than a minute; what is open stays unknown");
+  std::_Exit(kExitOfAHang);  // no way through destructors: the thread could not be joined
 }
 
 }  // namespace docmill

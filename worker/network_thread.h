@@ -44,7 +44,7 @@ class NetworkThread : public Transport {
   void start(HttpRequest request) override;
   void cancel(AttemptId attempt) override;
   std::vector<Received> take_received() override;
-  // Throws WorldError when the network's thread does not come back from libcurl.
+  // Ends the process, exit 3, when the network's thread does not come back from libcurl.
   void wait(std::int64_t until_ms) override;
 
  private:
