@@ -1,6 +1,7 @@
 #include "store/migrations.h"
 
 #include <SQLiteCpp/Statement.h>
+#include <SQLiteCpp/Transaction.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
 
@@ -28,6 +29,8 @@ std::int64_t number_of(SQLite::Database& connection, const char* sql) {
 Identity read_identity(SQLite::Database& connection, const fs::path& file) {
   Identity identity;
   try {
+    // At one moment: another process may be making the store just now.
+    const SQLite::Transaction snapshot(connection);
     identity.application_id = number_of(connection, "PRAGMA application_id");
     identity.version = number_of(connection, "PRAGMA user_version");
     identity.is_empty = number_of(connection, "SELECT count(*) FROM sqlite_schema") == 0;
