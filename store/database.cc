@@ -181,6 +181,12 @@ std::int64_t Database::wal_bytes() const {
   return stat((file_.string() + "-wal").c_str(), &info) == 0 ? std::int64_t{info.st_size} : 0;
 }
 
+std::int64_t Database::file_bytes() const {
+  struct stat info {};
+  if (stat(file_.c_str(), &info) != 0) throw world_error_from_errno(file_.string());
+  return info.st_size;
+}
+
 bool Database::take_room(std::int64_t bytes) {
   struct stat info {};
   const bool is_gone = wal_.is_open() && (fstat(wal_.get(), &info) != 0 || info.st_nlink == 0);

@@ -63,6 +63,7 @@ class Database {
   // Changes when another connection has committed since the last call.
   std::int64_t data_version();
   std::int64_t wal_bytes() const;
+  std::int64_t file_bytes() const;  // without the WAL
   std::int64_t free_disk_bytes() const;
   // Takes the room for so much more in the WAL, so that a commit of that size cannot fail for want
   // of it: a quota does not show in what is free. False: the disk has none.

@@ -1,14 +1,18 @@
 #include "store/purses.h"
 
+#include <sqlite3.h>
+
 #include "base/check.h"
 
 namespace docmill {
 
 Purses::Purses(Database& db)
-    : read_(db, "SELECT cap_pusd, spent_pusd, reserved_pusd FROM batch WHERE id = ?1"),
+    : db_(db),
+      read_(db, "SELECT cap_pusd, spent_pusd, reserved_pusd FROM batch WHERE id = ?1"),
       write_(db, "UPDATE batch SET spent_pusd = ?2, reserved_pusd = ?3 WHERE id = ?1") {}
 
 Purses::Purse& Purses::purse(BatchId batch) {
+  CHECK(sqlite3_get_autocommit(db_.connection().getHandle()) == 0);
   const auto [it, is_new] = purses_.try_emplace(batch.value);
   if (is_new) {
     Cursor row = read_.run(batch);

@@ -35,6 +35,7 @@ class Purses {
 
   Purse& purse(BatchId batch);
 
+  Database& db_;
   Statement read_, write_;
   std::map<std::int64_t, Purse> purses_;  // by batch; of this transaction
 };

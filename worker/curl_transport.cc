@@ -228,6 +228,11 @@ void CurlTransport::use(const Providers& providers, const std::map<std::string, 
     endpoints_.emplace(name, std::move(endpoint));
   }
   for (auto& [name, endpoint] : before) retired_.push_back(std::move(endpoint));
+  drop_retired();
+}
+
+// Their keys go with them.
+void CurlTransport::drop_retired() {
   std::erase_if(retired_, [&](const std::unique_ptr<Endpoint>& old) {
     return std::none_of(flying_.begin(), flying_.end(),
                         [&](const auto& flying) { return flying.second->endpoint == old.get(); });
@@ -446,6 +451,7 @@ void CurlTransport::end(Transfer& transfer, Exchange exchange, std::string detai
   options_.blame({});
   transfer.request = HttpRequest{};
   idle_.push_back(&transfer);
+  if (!retired_.empty()) drop_retired();
 }
 
 void CurlTransport::end_silent() {

@@ -69,6 +69,7 @@ class CurlTransport : public Transport {
   void collect();
   void end(Transfer& transfer, Exchange exchange, std::string detail);
   void end_silent();
+  void drop_retired();
 
   const Clock& clock_;
   Options options_;

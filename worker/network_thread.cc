@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <utility>
 
@@ -142,7 +143,12 @@ void NetworkThread::use(const Providers& providers, const std::map<std::string, 
   }
   post(Use{&providers, &keys, in_flight, max_reply_bytes});
   std::unique_lock lock(mutex_);
-  obeyed_.wait(lock, [&] { return uses_left_ == 0 || failure_ != nullptr; });
+  const auto is_done = [&] { return uses_left_ == 0 || failure_ != nullptr; };
+  while (!obeyed_.wait_for(lock, std::chrono::seconds(1), is_done)) {
+    lock.unlock();
+    check_alive();
+    lock.lock();
+  }
 }
 
 void NetworkThread::watch(int fd) {

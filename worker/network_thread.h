@@ -1,13 +1,14 @@
 #pragma once
 
-// libcurl on a thread of its own: requests go out and replies come in while the worker decodes,
-// settles and waits for the disk. Two queues of values are all that the threads share:
+// libcurl on a thread of its own: requests go out, and replies come in and are decoded, while the
+// worker settles and waits for the disk. Two queues of values are between the threads:
 //
 //   worker  ── start, cancel, use ──────────────────▶  network
 //   worker  ◀── replies, names that are known now ───  network
 //
-// Nothing of the worker's is touched by the network's thread, and nothing of libcurl's by the
-// worker's. What the network thread throws is thrown again by wait() or take_received().
+// The network's thread touches nothing of the worker's but what Options::blame does there, and the
+// worker's nothing of libcurl's. What the network thread throws is thrown again by wait() or
+// take_received().
 
 #include <poll.h>
 

@@ -22,6 +22,10 @@ Received read_reply(const HttpRequest& request, HttpReply reply, const Secret& k
     hide_key(key, true, received.reply.body);
   } else {
     std::string().swap(received.reply.body);
+    // Without usage its length is still asked for.
+    if (received.reply.streamed && decoded.usage) {
+      std::string().swap(received.reply.streamed->text);
+    }
   }
   return received;
 }

@@ -31,7 +31,7 @@ struct HttpRequest {
 
 struct Received {
   AttemptId attempt;
-  HttpReply reply;  // without its body, unless the request keeps it
+  HttpReply reply;  // without its text, which is in `decoded`, unless the request keeps it
   DecodedReply decoded;
 };
 

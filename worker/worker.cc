@@ -59,8 +59,10 @@ Worker::Worker(Database& db, WorkerLock& lock, const Clock& clock, Transport& tr
 Worker::~Worker() = default;
 
 void Worker::take_over(WorkerSetup setup) {
-  // A process that dies damages no file, and reading a large one takes long.
-  if (queue_.ledger().was_left_open() && !lock_.has_file_as_it_was_left()) {
+  // A process that dies damages no file, and reading a large one takes long; a copy that was
+  // written over a file cannot be told from it.
+  const bool is_quick = db_.file_bytes() <= options_.quickly_read_bytes;
+  if (queue_.ledger().was_left_open() && (is_quick || !lock_.has_file_as_it_was_left())) {
     if (const std::string damage = db_.damage(); !damage.empty()) {
       throw WorldError(damaged_store(db_.file(), damage));
     }
