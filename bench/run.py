@@ -73,6 +73,7 @@ class Bench:
         self.docmill = build / "docmill"
         self.bare_loop = build / "bench" / "bare_loop"
         self.bare_insert = build / "bench" / "bare_insert"
+        self.no_wal_sync = build / "bench" / "libno_wal_sync.so"
         self.root = root
         self.quick = quick
         self.rounds = rounds
@@ -196,10 +197,12 @@ chain = ["bench"]
         finally:
             shutil.rmtree(folder)
 
-    def drain(self, jobs, in_flight, url):
+    def drain(self, jobs, in_flight, url, preloaded=None):
+        environment = ["env", f"LD_PRELOAD={preloaded}"] if preloaded else []
         with self.fresh(in_flight, url) as folder:
             self.submit(folder, self.documents(jobs))
-            _, *run = measured([self.docmill, "work", "--drain"], folder, folder / "work.log")
+            command = [*environment, self.docmill, "work", "--drain"]
+            _, *run = measured(command, folder, folder / "work.log")
             with sqlite3.connect(folder / "bench.db") as store:
                 done = store.execute("SELECT count(*) FROM job_output").fetchone()[0]
                 inputs, outputs = (
@@ -272,6 +275,14 @@ chain = ["bench"]
                     },
                 )
         self.note("store bytes / (text and result bytes)", self.disk_ratio)
+        url = self.base_url()
+        self.case(
+            f"durability: {jobs:,} documents of 2 KiB, 64 in flight, FULL against NORMAL",
+            {
+                "docmill": lambda: self.drain(jobs, 64, url),
+                "docmill, as NORMAL": lambda: self.drain(jobs, 64, url, self.no_wal_sync),
+            },
+        )
 
     def run_latency(self):
         cases = [(64, 127)] if self.quick else [(64, 127), (256, 50), (64, 500), (1000, 500), (2000, 500)]
