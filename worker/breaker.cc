@@ -1,12 +1,10 @@
 #include "worker/breaker.h"
 
-#include <iterator>
-
 namespace docmill {
 namespace {
 
 // Older ones are forgotten, whether they are back or not.
-constexpr std::int64_t kRemembered = 1000;
+constexpr std::size_t kRemembered = 1000;
 
 }  // namespace
 
@@ -20,19 +18,21 @@ std::optional<std::int64_t> Breaker::closed_until_ms(std::int64_t now_ms) const 
 Breaker::Ticket Breaker::start() {
   const Ticket ticket{next_number_++, is_open_};
   is_probing_ = is_open_;
-  recent_[ticket.number] = State::flying;
-  recent_.erase(recent_.begin(), recent_.lower_bound(ticket.number - kRemembered));
+  recent_.push_back(State::flying);
+  if (recent_.size() > kRemembered) recent_.pop_front();
   return ticket;
 }
 
 // Failures before and after it, up to a request that is well or not back yet.
-int Breaker::row_around(std::int64_t number) const {
-  int row = 0;
-  const auto at = recent_.find(number);
-  for (auto it = at; it != recent_.end() && it->second == State::failed; ++it) ++row;
-  for (auto it = std::make_reverse_iterator(at);
-       it != recent_.rend() && it->second == State::failed; ++it) {
-    ++row;
+int Breaker::row_around(std::size_t place) const {
+  int row = 1;
+  const auto goes_on = [&](std::size_t i) {
+    if (recent_[i] == State::failed) ++row;
+    return recent_[i] == State::failed || recent_[i] == State::nothing;
+  };
+  for (std::size_t i = place + 1; i < recent_.size() && goes_on(i); ++i) {
+  }
+  for (std::size_t i = place; i > 0 && goes_on(i - 1); --i) {
   }
   return row;
 }
@@ -57,18 +57,19 @@ void Breaker::end(const Ticket& ticket, Verdict verdict, std::int64_t now_ms) {
     }
     return;
   }
-  const auto known = recent_.find(ticket.number);
-  if (is_open_ || known == recent_.end()) return;
+  const auto age = static_cast<std::size_t>(next_number_ - ticket.number);  // 1: the last
+  if (is_open_ || age > recent_.size()) return;
+  const std::size_t place = recent_.size() - age;
   switch (verdict) {
     case Verdict::nothing:
-      recent_.erase(known);
+      recent_[place] = State::nothing;
       return;
     case Verdict::well:
-      known->second = State::well;
+      recent_[place] = State::well;
       return;
     case Verdict::failed:
-      known->second = State::failed;
-      row_ = row_around(ticket.number);
+      recent_[place] = State::failed;
+      row_ = row_around(place);
       if (row_ >= options_.failures) open(now_ms);
   }
 }

@@ -9,8 +9,9 @@
 // In a row is by the order in which requests left. By the order in which they come back the quick
 // failures of a hundred that left together would be a row, before any of the answers is there.
 
+#include <cstddef>
 #include <cstdint>
-#include <map>
+#include <deque>
 #include <optional>
 
 namespace docmill {
@@ -38,12 +39,12 @@ class Breaker {
   int failures_in_a_row() const { return row_; }
 
  private:
-  enum class State { flying, failed, well };
-  int row_around(std::int64_t number) const;
+  enum class State { flying, failed, well, nothing };
+  int row_around(std::size_t place) const;
   void open(std::int64_t now_ms);
 
   Options options_;
-  std::map<std::int64_t, State> recent_;  // by number
+  std::deque<State> recent_;  // the last of them is next_number_ - 1
   std::int64_t next_number_ = 1;
   int row_ = 0;
   bool is_open_ = false;
