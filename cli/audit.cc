@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "llm/json_text.h"
 #include "simulate/answer.h"
+#include "store/report_reader.h"
 #include "tasks/batch_spec.h"
 
 namespace docmill {
@@ -51,7 +52,7 @@ Audit audit(Database& db, const AuditInputs& inputs) {
   const std::string system = parse_batch_spec(batch.spec).system;
   std::set<std::int64_t> ledger;
   std::set<JobId> asked;
-  reader.each_attempt(batch.id, [&](const AttemptRow& attempt) {
+  ReportReader(db).each_attempt(batch.id, [&](const AttemptRow& attempt) {
     ledger.insert(attempt.id.value);
     asked.insert(attempt.job);
     if (attempt.outcome != "answered") ++audit.reported;

@@ -150,7 +150,7 @@ int report_gap(const Global& global, const ReportFlags& flags) {
   OpenedReport all(global, flags);
   const Config& config = all.opened->config;
   const UsageFile file = read_usage_file(flags.reconcile);
-  LedgerSource ledger(all.opened->reader, all.batches);
+  LedgerSource ledger(all.opened->db, all.batches);
   const Reconciliation made = reconcile(
       ledger, file, price_of_records(file, config, &all.prices, all.opened->clock.now_ms()),
       [&](const AttemptRow& attempt) {
@@ -197,7 +197,7 @@ int report_html(const ReportFlags& flags, OpenedReport& all) {
   if (!flags.since.empty()) wish.command += " --since " + flags.since;
   if (!flags.until.empty()) wish.command += " --until " + flags.until;
   wish.command += " --format html -o " + flags.file.value_or("report.html");
-  LedgerSource ledger(all.opened->reader, all.batches);
+  LedgerSource ledger(all.opened->db, all.batches);
   put(flags.file, report_page(make_page(ledger, all.prices, wish)));
   return kExitDone;
 }
@@ -216,7 +216,7 @@ int report(const Global& global, const ReportFlags& flags) {
   if (!flags.reconcile.empty()) return report_gap(global, flags);
   OpenedReport all(global, flags);
   if (flags.format == "html") return report_html(flags, all);
-  LedgerSource ledger(all.opened->reader, all.batches);
+  LedgerSource ledger(all.opened->db, all.batches);
   CostReport made(ledger,
                   wish_of(flags, all.opened->config, &all.prices, all.opened->clock.now_ms()));
   ReportShow show = show_of(flags, all.opened->config);

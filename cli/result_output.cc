@@ -14,6 +14,7 @@
 #include "cli/output.h"
 #include "report/results.h"
 #include "report/results_csv.h"
+#include "store/report_reader.h"
 #include "tasks/batch_spec.h"
 
 namespace docmill {
@@ -88,14 +89,14 @@ std::int64_t put_lines(StoreReader& reader, const Batch& batch, const ResultFlag
   return unfinished;
 }
 
-std::int64_t put_files(const Global& global, StoreReader& reader, const Batch& batch,
+std::int64_t put_files(const Global& global, OpenedReader& opened, const Batch& batch,
                        const ResultFlags& flags, bool is_json) {
   ResultFolder folder(*flags.folder, is_json, flags.force);
   std::int64_t unfinished = 0;
-  reader.each_job(batch.id, [&](const JobRow& job) {
+  ReportReader(opened.db).each_job(batch.id, [&](const JobRow& job) {
     if (!job.is_superseded) folder.see(job.item_key);
   });
-  reader.each_result(batch.id, flags.id, [&](const ResultRow& row) {
+  opened.reader.each_result(batch.id, flags.id, [&](const ResultRow& row) {
     if (!has_ended(row)) ++unfinished;
     if (row.output) folder.write(row);
   });
@@ -139,7 +140,7 @@ std::int64_t put_results(const Global& global, OpenedReader& opened, const Batch
                          const ResultFlags& flags) {
   const BatchSpec spec = parse_batch_spec(batch.spec);
   const std::int64_t unfinished =
-      flags.folder ? put_files(global, opened.reader, batch, flags, has_json_output(spec))
+      flags.folder ? put_files(global, opened, batch, flags, has_json_output(spec))
                    : put_lines(opened.reader, batch, flags, spec);
   if (batch.pruned_at_ms) {
     say(global, fmt::format("the results of {} were pruned on {}", batch.name,

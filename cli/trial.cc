@@ -316,7 +316,7 @@ int run_trial(const Global& global, const TrialFlags& flags) {
   std::vector<TrialRow> rows;
   for (const std::string& model : models) {
     rows.push_back(
-        trial_row(opened.reader, batch_named(opened.reader, trial_batch(name, model)), model));
+        trial_row(opened.db, batch_named(opened.reader, trial_batch(name, model)), model));
   }
   if (rows.front().documents > static_cast<std::int64_t>(documents.size())) {
     say(global, fmt::format("figures are of all {} documents that this trial has had; --batch NAME "

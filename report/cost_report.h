@@ -15,6 +15,7 @@
 
 #include "report/figures.h"
 #include "report/groups.h"
+#include "store/report_reader.h"
 
 namespace docmill {
 
@@ -47,9 +48,9 @@ struct ReportWish {
 
 // Where rows come from: the ledger, or a provider's export of usage.
 struct ReportSource {
-  using TakeJob = std::function<void(const JobRow&)>;
-  using TakeAttempt = std::function<void(const AttemptRow&)>;
-  using TakeDocument = std::function<void(const JobRow&, const std::vector<AttemptRow>&)>;
+  using TakeJob = ReportReader::TakeJob;
+  using TakeAttempt = ReportReader::TakeAttempt;
+  using TakeDocument = ReportReader::TakeDocument;
   virtual ~ReportSource() = default;
   virtual void each_job(const TakeJob& take) = 0;
   virtual void each_attempt(const TakeAttempt& take) = 0;
@@ -59,15 +60,15 @@ struct ReportSource {
 
 class LedgerSource : public ReportSource {
  public:
-  // `reader` must outlive it.
-  LedgerSource(StoreReader& reader, std::vector<Batch> batches)
-      : reader_(reader), batches_(std::move(batches)) {}
+  // `db` must outlive it.
+  LedgerSource(Database& db, std::vector<Batch> batches)
+      : reader_(db), batches_(std::move(batches)) {}
   void each_job(const TakeJob& take) override;
   void each_attempt(const TakeAttempt& take) override;
   void each_document(const TakeDocument& take) override;
 
  private:
-  StoreReader& reader_;
+  ReportReader reader_;
   std::vector<Batch> batches_;
 };
 

@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "store/reader.h"
+#include "store/report_rows.h"
 
 namespace docmill {
 

@@ -92,11 +92,11 @@ Interval share_interval(std::int64_t hits, std::int64_t total) {
   return {std::max(0.0, middle - reach), std::min(1.0, middle + reach)};
 }
 
-TrialRow trial_row(StoreReader& reader, const Batch& batch, const std::string& model) {
+TrialRow trial_row(Database& db, const Batch& batch, const std::string& model) {
   TrialRow trial;
   trial.model = model;
   std::vector<double> costs_pusd;
-  reader.each_result(batch.id, "", [&](const ResultRow& row) {
+  StoreReader(db).each_result(batch.id, "", [&](const ResultRow& row) {
     ++trial.documents;
     trial.is_unpriced |= row.is_unpriced;
     trial.spent_pusd += row.cost_pusd;
@@ -113,7 +113,7 @@ TrialRow trial_row(StoreReader& reader, const Batch& batch, const std::string& m
     if (row.usage) trial.output_tokens += row.usage->output_tokens;
   });
   std::set<std::string> cut_off, invalid;
-  reader.each_attempt(batch.id, [&](const AttemptRow& attempt) {
+  ReportReader(db).each_attempt(batch.id, [&](const AttemptRow& attempt) {
     if (attempt.outcome == "truncated") cut_off.insert(attempt.item_key);
     if (attempt.outcome == "invalid_output") invalid.insert(attempt.item_key);
     if (attempt.total_ms && attempt.outcome == "answered") trial.latencies.add(*attempt.total_ms);

@@ -9,6 +9,7 @@
 
 #include "report/figures.h"
 #include "store/reader.h"
+#include "store/report_reader.h"
 
 namespace docmill {
 
@@ -37,7 +38,7 @@ struct TrialRow {
   Interval per_thousand_between;                  // in pico-USD, at 95 %
 };
 
-TrialRow trial_row(StoreReader& reader, const Batch& batch, const std::string& model);
+TrialRow trial_row(Database& db, const Batch& batch, const std::string& model);
 
 // A judge's verdicts on two models' answers to the same documents, each seen in both orders: a win
 // is one in both.

@@ -7,7 +7,6 @@
 
 #include "base/strong_id.h"
 #include "store/price.h"
-#include "store/report_rows.h"
 
 namespace docmill {
 

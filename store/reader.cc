@@ -4,6 +4,8 @@
 
 #include "base/check.h"
 #include "store/job_sql.h"
+#include "store/report_reader.h"
+#include "store/usage_columns.h"
 
 #define RESULT_COLUMNS                                                                            \
   "j.id, j.item_key, j.source, j.state, coalesce(j.error_class, ''), "                            \
@@ -13,15 +15,6 @@
 #define RESULT_TABLES                                     \
   " FROM job j LEFT JOIN job_extra x ON x.job_id = j.id " \
   "LEFT JOIN job_output o ON o.job_id = j.id "
-
-#define ATTEMPT_COLUMNS                                                                       \
-  "SELECT a.id, a.job_id, a.batch_id, coalesce(j.item_key, ''), a.number, a.kind, a.route, "  \
-  "a.provider, a.model, coalesce(a.model_returned, ''), coalesce(a.outcome, ''), "            \
-  "coalesce(a.cost_basis, ''), coalesce(a.provider_request_id, ''), a.opened_at, "            \
-  "a.http_status, a.ceiling_pusd, a.cost_pusd, a.total_ms, a.fresh_tokens, a.cached_tokens, " \
-  "a.cache_write_tokens, a.output_tokens, a.reasoning_tokens, "                               \
-  "coalesce(a.cache_write_1h_tokens, 0), a.settled_at, coalesce(a.service_tier, ''), "        \
-  "a.reported_pusd, a.price_id FROM attempt a LEFT JOIN job j ON j.id = a.job_id "
 
 namespace docmill {
 namespace {
@@ -48,16 +41,11 @@ ResultRow read_result(Cursor& row) {
   return result;
 }
 
-std::optional<Usage> read_usage_columns(Cursor& row, int first) {
-  if (row.is_null(first)) return std::nullopt;
-  return Usage{row.integer(first),     row.integer(first + 1), row.integer(first + 2),
-               row.integer(first + 3), row.integer(first + 4), row.integer(first + 5)};
-}
-
 }  // namespace
 
 StoreReader::StoreReader(Database& db)
-    : jobs_(db),
+    : db_(db),
+      jobs_(db),
       ledger_(db),
       batches_(db, "SELECT name FROM batch ORDER BY id"),
       counts_(db, R"sql(
@@ -109,33 +97,9 @@ StoreReader::StoreReader(Database& db)
       old_result_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
         WHERE j.superseded_by = ?1 AND j.state = 'done' ORDER BY j.id DESC LIMIT 1)sql"),
       attempts_of_job_(db, R"sql(
-        SELECT model, route, kind, cost_basis, cost_pusd, ceiling_pusd, fresh_tokens,
-               cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
-               coalesce(cache_write_1h_tokens, 0)
-        FROM attempt
+        SELECT model, route, kind, cost_basis, cost_pusd, ceiling_pusd, )sql" USAGE_COLUMNS R"sql(
+        FROM attempt a
         WHERE job_id = ?1 OR job_id IN (SELECT id FROM job WHERE root_id = ?1) ORDER BY id)sql"),
-      attempts_(db, ATTEMPT_COLUMNS "WHERE a.batch_id = ?1 AND a.id > ?2 ORDER BY a.id LIMIT ?3"),
-      attempts_of_jobs_(db, ATTEMPT_COLUMNS
-                        "WHERE a.job_id BETWEEN ?1 AND ?2 AND +a.batch_id = ?3 "
-                        "AND j.parent_id IS NULL ORDER BY a.job_id, a.number"),
-      attempts_of_pieces_(db, ATTEMPT_COLUMNS "WHERE j.root_id = ?1 ORDER BY a.id"),
-      job_rows_(db, R"sql(
-        SELECT j.id, j.batch_id, j.item_key, j.source, j.state,
-               coalesce(a.provider, ''), coalesce(a.model, ''), coalesce(a.route, ''),
-               coalesce(a.opened_at, j.created_at),
-               (j.requests > 1 OR j.level > 0) AND EXISTS (
-                 SELECT 1 FROM attempt f WHERE f.kind = 'fallback' AND (f.job_id = j.id
-                   OR (j.level > 0 AND f.job_id IN (SELECT id FROM job WHERE root_id = j.id)))),
-               j.superseded_by IS NOT NULL, coalesce(j.error_class, ''),
-               coalesce(j.error_message, ''), j.level, j.reused_from IS NOT NULL,
-               coalesce(j.saved_pusd, 0)
-        FROM job j LEFT JOIN attempt a ON a.id = iif(j.level = 0,
-          (SELECT b.id FROM attempt b WHERE b.job_id = j.id AND b.number = j.requests),
-          (SELECT max(b.id) FROM attempt b
-           WHERE b.job_id = j.id OR b.job_id IN (SELECT id FROM job WHERE root_id = j.id)))
-        WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.parent_id IS NULL
-        ORDER BY j.id LIMIT ?3)sql"),
-      first_job_(db, "SELECT min(id) FROM job WHERE batch_id = ?1"),
       next_retry_(db, R"sql(
         SELECT min(run_at) FROM job WHERE batch_id = ?1 AND state = 'waiting'
           AND superseded_by IS NULL)sql"),
@@ -280,15 +244,9 @@ std::optional<std::int64_t> StoreReader::next_retry_ms(BatchId batch) {
   return row.maybe_integer(0);
 }
 
-std::int64_t StoreReader::first_before(BatchId batch) {
-  Cursor row = first_job_.run(batch);
-  CHECK(row.next());
-  return row.is_null(0) ? 0 : row.integer(0) - 1;
-}
-
 void StoreReader::each_result(BatchId batch, const std::string& item_key,
                               const std::function<void(const ResultRow&)>& take) {
-  JobId last{first_before(batch)};
+  JobId last = before_jobs(db_, batch);
   for (;;) {
     std::vector<ResultRow> page;
     if (item_key.empty()) {
@@ -350,131 +308,9 @@ void StoreReader::add_attempts(ResultRow& result) {
       result.is_unpriced |= row.is_null(5);
     }
     result.is_unpriced |= basis == "unpriced";
-    if (const auto usage = read_usage_columns(row, 6)) {
+    if (const auto usage = read_usage(row, 6)) {
       if (!result.usage) result.usage.emplace();
       add(*result.usage, *usage);
-    }
-  }
-}
-
-// A batch's words stand in each of its rows; they are read once.
-const Batch& StoreReader::words_of(BatchId batch) {
-  const auto known = words_.find(batch.value);
-  if (known != words_.end()) return known->second;
-  return words_.emplace(batch.value, jobs_.batch(batch)).first->second;
-}
-
-AttemptRow StoreReader::read_attempt(Cursor& row) {
-  AttemptRow a;
-  a.id = {row.integer(0)};
-  a.job = {row.integer(1)};
-  const Batch& batch = words_of({row.integer(2)});
-  a.batch = batch.name;
-  a.task = batch.task;
-  a.tenant = batch.tenant;
-  a.item_key = row.text(3);
-  a.number = row.small(4);
-  a.kind = row.text(5);
-  a.route = row.text(6);
-  a.provider = row.text(7);
-  a.model = row.text(8);
-  a.model_returned = row.text(9);
-  a.outcome = row.text(10);
-  a.cost_basis = row.text(11);
-  a.provider_request_id = row.text(12);
-  a.opened_at_ms = row.integer(13);
-  a.http_status = row.maybe_integer(14);
-  a.ceiling_pusd = row.maybe_integer(15);
-  a.cost_pusd = row.maybe_integer(16);
-  a.total_ms = row.maybe_integer(17);
-  a.usage = read_usage_columns(row, 18);
-  a.is_open = row.is_null(24);
-  a.service_tier = row.text(25);
-  a.reported_pusd = row.maybe_integer(26);
-  if (const auto price = row.maybe_integer(27)) a.price = PriceId{*price};
-  return a;
-}
-
-JobRow StoreReader::read_job(Cursor& row) {
-  JobRow job;
-  job.id = {row.integer(0)};
-  const Batch& batch = words_of({row.integer(1)});
-  job.batch = batch.name;
-  job.task = batch.task;
-  job.tenant = batch.tenant;
-  job.item_key = row.text(2);
-  job.source = row.text(3);
-  job.state = row.text(4);
-  job.provider = row.text(5);
-  job.model = row.text(6);
-  job.route = row.text(7);
-  job.at_ms = row.integer(8);
-  job.fell_back = row.integer(9) != 0;
-  job.is_superseded = row.integer(10) != 0;
-  job.error_class = row.text(11);
-  job.error_message = row.text(12);
-  job.is_cut = row.integer(13) > 0;
-  job.is_reused = row.integer(14) != 0;
-  job.saved_pusd = row.integer(15);
-  return job;
-}
-
-void StoreReader::each_attempt(BatchId batch, const std::function<void(const AttemptRow&)>& take) {
-  AttemptId last;
-  for (;;) {
-    std::vector<AttemptRow> page;
-    for (Cursor row = attempts_.run(batch, last, kPage); row.next();) {
-      page.push_back(read_attempt(row));
-    }
-    if (page.empty()) return;
-    last = page.back().id;
-    for (const AttemptRow& attempt : page) take(attempt);
-  }
-}
-
-std::vector<JobRow> StoreReader::jobs_after(BatchId batch, JobId last) {
-  std::vector<JobRow> page;
-  for (Cursor row = job_rows_.run(batch, last, kPage); row.next();) page.push_back(read_job(row));
-  return page;
-}
-
-void StoreReader::each_job(BatchId batch, const std::function<void(const JobRow&)>& take) {
-  JobId last{first_before(batch)};
-  for (;;) {
-    const std::vector<JobRow> page = jobs_after(batch, last);
-    if (page.empty()) return;
-    last = page.back().id;
-    for (const JobRow& job : page) take(job);
-  }
-}
-
-void StoreReader::add_attempts_of_pieces(const JobRow& document,
-                                         std::vector<AttemptRow>& attempts) {
-  for (Cursor row = attempts_of_pieces_.run(document.id); row.next();) {
-    AttemptRow attempt = read_attempt(row);
-    attempt.job = document.id;
-    attempts.push_back(std::move(attempt));
-  }
-  std::sort(attempts.begin(), attempts.end(),
-            [](const AttemptRow& a, const AttemptRow& b) { return a.id.value < b.id.value; });
-}
-
-void StoreReader::each_document(
-    BatchId batch, const std::function<void(const JobRow&, const std::vector<AttemptRow>&)>& take) {
-  JobId last{first_before(batch)};
-  for (;;) {
-    const std::vector<JobRow> page = jobs_after(batch, last);
-    if (page.empty()) return;
-    last = page.back().id;
-    std::map<std::int64_t, std::vector<AttemptRow>> attempts;  // by job
-    for (Cursor row = attempts_of_jobs_.run(page.front().id, last, batch); row.next();) {
-      AttemptRow attempt = read_attempt(row);
-      attempts[attempt.job.value].push_back(std::move(attempt));
-    }
-    for (const JobRow& job : page) {
-      std::vector<AttemptRow>& own = attempts[job.id.value];
-      if (job.is_cut) add_attempts_of_pieces(job, own);
-      take(job, own);
     }
   }
 }

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -59,30 +58,17 @@ class StoreReader {
   // What it was put together from, in order; of a result that was taken over, too.
   // Nothing of pieces that were cut before their places were kept (schema 5), or were pruned.
   std::vector<ResultPiece> result_pieces(JobId job);
-  void each_attempt(BatchId batch, const std::function<void(const AttemptRow&)>& take);
-  // Superseded ones, too.
-  void each_job(BatchId batch, const std::function<void(const JobRow&)>& take);
-  void each_document(
-      BatchId batch,
-      const std::function<void(const JobRow&, const std::vector<AttemptRow>&)>& take);
 
  private:
   ResultRow completed(ResultRow row);  // with what the other rows say
-  void add_attempts_of_pieces(const JobRow& document, std::vector<AttemptRow>& attempts);
   void add_attempts(ResultRow& row);
-  const Batch& words_of(BatchId batch);
-  AttemptRow read_attempt(Cursor& row);
-  JobRow read_job(Cursor& row);
-  std::vector<JobRow> jobs_after(BatchId batch, JobId last);
-  std::int64_t first_before(BatchId batch);  // an id below all of its jobs
 
+  Database& db_;
   JobStore jobs_;
   Ledger ledger_;
-  std::map<std::int64_t, Batch> words_;  // name, task and tenant, which never change
   Statement batches_, counts_, measured_, open_, unknown_, unpriced_, errors_, worker_, answers_,
       results_, result_by_key_, result_by_id_, result_pieces_, in_state_, old_result_,
-      attempts_of_job_, attempts_, attempts_of_jobs_, attempts_of_pieces_, job_rows_, first_job_,
-      next_retry_, activity_, latencies_, estimates_;
+      attempts_of_job_, next_retry_, activity_, latencies_, estimates_;
 };
 
 }  // namespace docmill

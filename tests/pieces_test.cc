@@ -6,6 +6,7 @@
 #include "report/cost_report.h"
 #include "report/results.h"
 #include "store/reader.h"
+#include "store/report_reader.h"
 #include "tasks/new_job.h"
 #include "tasks/task.h"
 #include "tests/catch.h"
@@ -180,13 +181,15 @@ TEST_CASE_METHOD(PiecesTest, "summaries of pieces are combined, over several lev
   StoreReader reader(db);
   int documents = 0;
   std::int64_t cost_pusd = 0;
-  reader.each_document(batch().id, [&](const JobRow& job, const std::vector<AttemptRow>& attempts) {
-    ++documents;
-    CHECK(job.item_key == "book");
-    CHECK(job.model == "small");
-    CHECK(attempts.size() == net.sent.size());
-    for (const AttemptRow& attempt : attempts) cost_pusd += attempt.cost_pusd.value_or(0);
-  });
+  ReportReader(db).each_document(batch().id,
+                                 [&](const JobRow& job, const std::vector<AttemptRow>& attempts) {
+                                   ++documents;
+                                   CHECK(job.item_key == "book");
+                                   CHECK(job.model == "small");
+                                   CHECK(attempts.size() == net.sent.size());
+                                   for (const AttemptRow& attempt : attempts)
+                                     cost_pusd += attempt.cost_pusd.value_or(0);
+                                 });
   CHECK(documents == 1);
   CHECK(cost_pusd == batch().spent_pusd);
   int results = 0;

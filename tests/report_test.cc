@@ -38,8 +38,7 @@ class ReportTest : public WorkerTest {
   Made report(const std::string& by, std::vector<WhatIf> what_ifs = {}) {
     SqliteCommit commit;
     Database db(store, Access::read_only, commit);
-    StoreReader reader(db);
-    LedgerSource source(reader, {batch()});
+    LedgerSource source(db, {batch()});
     CostReport report(source, {parse_groups(by), {}, std::move(what_ifs), {}});
     Made made;
     report.each_row([&](const ReportRow& row) { made.rows.push_back(row); });

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/sha256.h"
+#include "store/report_reader.h"
 #include "tasks/new_job.h"
 #include "tasks/task.h"
 
@@ -249,9 +250,9 @@ BatchMoney WorkerTest::money(const std::string& name) {
 
 std::vector<AttemptRow> WorkerTest::attempts(const std::string& name) {
   Database db(store, Access::read_only, plain_commit_);
-  StoreReader reader(db);
   std::vector<AttemptRow> rows;
-  reader.each_attempt(batch(name).id, [&](const AttemptRow& row) { rows.push_back(row); });
+  ReportReader(db).each_attempt(batch(name).id,
+                                [&](const AttemptRow& row) { rows.push_back(row); });
   return rows;
 }
 

@@ -16,6 +16,7 @@
 #include "queue/job_queue.h"
 #include "store/database.h"
 #include "store/reader.h"
+#include "store/report_rows.h"
 #include "worker/transport.h"
 #include "worker/worker.h"
 
