@@ -11,18 +11,6 @@ bool is_of_time(GroupBy group) {
 
 }  // namespace
 
-void LedgerSource::each_job(const TakeJob& take) {
-  for (const Batch& batch : batches_) reader_.each_job(batch.id, take);
-}
-
-void LedgerSource::each_attempt(const TakeAttempt& take) {
-  for (const Batch& batch : batches_) reader_.each_attempt(batch.id, take);
-}
-
-void LedgerSource::each_document(const TakeDocument& take) {
-  for (const Batch& batch : batches_) reader_.each_document(batch.id, take);
-}
-
 CostReport::CostReport(ReportSource& source, ReportWish wish)
     : source_(source),
       wish_(std::move(wish)),
@@ -33,8 +21,8 @@ CostReport::CostReport(ReportSource& source, ReportWish wish)
     source_.each_document(
         [&](const JobRow& job, const auto& attempts) { add_document(job, attempts); });
   } else {
-    source_.each_job([&](const JobRow& job) { add_job(job); });
-    source_.each_attempt([&](const AttemptRow& attempt) { add_attempt(attempt); });
+    source_.each_counted([&](const CountedJob& job) { add_job(job); },
+                         [&](const CountedAttempt& attempt) { add_attempt(attempt); });
   }
   for (const ReportRow& row : rows_) note_fastest(row.figures.latencies.average_ms());
   if (std::any_of(wish_.groups.begin(), wish_.groups.end(), is_of_time)) {
@@ -43,7 +31,7 @@ CostReport::CostReport(ReportSource& source, ReportWish wish)
   }
 }
 
-const AttemptRow& CostReport::priced(const AttemptRow& attempt) {
+const CountedAttempt& CostReport::priced(const CountedAttempt& attempt) {
   if (!wish_.reprice || !attempt.usage) return attempt;
   repriced_ = attempt;
   repriced_.cost_pusd = wish_.reprice(attempt);
@@ -51,7 +39,7 @@ const AttemptRow& CostReport::priced(const AttemptRow& attempt) {
   return repriced_;
 }
 
-void CostReport::count(const AttemptRow& attempt, Figures& figures) const {
+void CostReport::count(const CountedAttempt& attempt, Figures& figures) const {
   count_attempt(figures, attempt);
   figures.what_if_pusd.resize(wish_.what_ifs.size());
   if (!attempt.usage) return;
@@ -61,15 +49,15 @@ void CostReport::count(const AttemptRow& attempt, Figures& figures) const {
   }
 }
 
-void CostReport::add_job(const JobRow& job) {
+void CostReport::add_job(const CountedJob& job) {
   if (!wish_.range.has(job.at_ms) || job.is_superseded) return;
   count_job(totals_, job);
   if (!lists_jobs_ && !lists_attempts_) count_job(group_at(keys_of(wish_.groups, job)), job);
 }
 
-void CostReport::add_attempt(const AttemptRow& given) {
+void CostReport::add_attempt(const CountedAttempt& given) {
   if (!wish_.range.has(given.opened_at_ms)) return;
-  const AttemptRow& attempt = priced(given);
+  const CountedAttempt& attempt = priced(given);
   count(attempt, totals_);
   if (!span_) span_ = Span{attempt.opened_at_ms, attempt.opened_at_ms};
   span_->first_ms = std::min(span_->first_ms, attempt.opened_at_ms);
@@ -127,7 +115,8 @@ void CostReport::each_document(const TakeRow& take) {
 void CostReport::each_request(const TakeRow& take) {
   source_.each_attempt([&](const AttemptRow& given) {
     if (!wish_.range.has(given.opened_at_ms)) return;
-    const AttemptRow& attempt = priced(given);
+    AttemptRow attempt = given;
+    static_cast<CountedAttempt&>(attempt) = priced(given);
     ReportRow row{keys_of(wish_.groups, attempt), {}};
     count(attempt, row.figures);
     take(row);

@@ -15,7 +15,7 @@
 
 #include "report/figures.h"
 #include "report/groups.h"
-#include "store/report_reader.h"
+#include "report/report_source.h"
 
 namespace docmill {
 
@@ -43,33 +43,7 @@ struct ReportWish {
   std::vector<WhatIf> what_ifs;
   // What an attempt with known usage costs by other prices; nothing: it has none there. Absent: the
   // ledger's own costs.
-  std::function<std::optional<std::int64_t>(const AttemptRow&)> reprice;
-};
-
-// Where rows come from: the ledger, or a provider's export of usage.
-struct ReportSource {
-  using TakeJob = ReportReader::TakeJob;
-  using TakeAttempt = ReportReader::TakeAttempt;
-  using TakeDocument = ReportReader::TakeDocument;
-  virtual ~ReportSource() = default;
-  virtual void each_job(const TakeJob& take) = 0;
-  virtual void each_attempt(const TakeAttempt& take) = 0;
-  // Each job with its requests.
-  virtual void each_document(const TakeDocument& take) = 0;
-};
-
-class LedgerSource : public ReportSource {
- public:
-  // `db` must outlive it.
-  LedgerSource(Database& db, std::vector<Batch> batches)
-      : reader_(db), batches_(std::move(batches)) {}
-  void each_job(const TakeJob& take) override;
-  void each_attempt(const TakeAttempt& take) override;
-  void each_document(const TakeDocument& take) override;
-
- private:
-  ReportReader reader_;
-  std::vector<Batch> batches_;
+  std::function<std::optional<std::int64_t>(const CountedAttempt&)> reprice;
 };
 
 class CostReport {
@@ -94,11 +68,11 @@ class CostReport {
   void each_row(const TakeRow& take);
 
  private:
-  void count(const AttemptRow& attempt, Figures& figures) const;
+  void count(const CountedAttempt& attempt, Figures& figures) const;
   // The attempt, or its copy by other prices, until the next call.
-  const AttemptRow& priced(const AttemptRow& attempt);
-  void add_job(const JobRow& job);
-  void add_attempt(const AttemptRow& attempt);
+  const CountedAttempt& priced(const CountedAttempt& attempt);
+  void add_job(const CountedJob& job);
+  void add_attempt(const CountedAttempt& attempt);
   void add_document(const JobRow& job, const std::vector<AttemptRow>& attempts);
   void each_document(const TakeRow& take);
   void each_request(const TakeRow& take);
@@ -107,7 +81,7 @@ class CostReport {
 
   ReportSource& source_;
   ReportWish wish_;
-  AttemptRow repriced_;
+  CountedAttempt repriced_;
   bool lists_jobs_ = false;
   bool lists_attempts_ = false;
   Figures totals_;

@@ -29,7 +29,7 @@ std::optional<std::int64_t> Latencies::percentile(int percent) const {
   return std::nullopt;
 }
 
-void count_attempt(Figures& figures, const AttemptRow& attempt) {
+void count_attempt(Figures& figures, const CountedAttempt& attempt) {
   figures.requests += attempt.requests;
   if (attempt.kind == "retry") ++figures.retries;
   if (attempt.kind == "fallback") ++figures.fallbacks;
@@ -56,7 +56,7 @@ void count_attempt(Figures& figures, const AttemptRow& attempt) {
   }
 }
 
-void count_job(Figures& figures, const JobRow& job) {
+void count_job(Figures& figures, const CountedJob& job) {
   if (job.is_reused) {
     ++figures.reused;
     figures.saved_pusd += job.saved_pusd;

@@ -55,8 +55,8 @@ struct Figures {
 };
 
 // `cost_pusd` is the attempt's own or a new one; nothing: unpriced.
-void count_attempt(Figures& figures, const AttemptRow& attempt);
-void count_job(Figures& figures, const JobRow& job);
+void count_attempt(Figures& figures, const CountedAttempt& attempt);
+void count_job(Figures& figures, const CountedJob& job);
 
 double fallback_rate(const Figures& figures);
 // Per done document, rounded to a pico-USD. Nothing: none is done.

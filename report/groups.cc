@@ -145,6 +145,19 @@ std::vector<std::string> keys_of(const std::vector<GroupBy>& groups, const Attem
   return keys;
 }
 
+std::vector<std::string> keys_of(const std::vector<GroupBy>& groups, const CountedJob& job) {
+  std::vector<std::string> keys;
+  for (const GroupBy group : groups) keys.push_back(key_of(group, job, job.at_ms));
+  return keys;
+}
+
+std::vector<std::string> keys_of(const std::vector<GroupBy>& groups,
+                                 const CountedAttempt& attempt) {
+  std::vector<std::string> keys;
+  for (const GroupBy group : groups) keys.push_back(key_of(group, attempt, attempt.opened_at_ms));
+  return keys;
+}
+
 bool has_group(const std::vector<GroupBy>& groups, GroupBy wanted) {
   return std::find(groups.begin(), groups.end(), wanted) != groups.end();
 }

@@ -18,6 +18,9 @@ std::vector<GroupBy> parse_groups(const std::string& list);
 std::vector<std::string> key_columns(const std::vector<GroupBy>& groups);
 std::vector<std::string> keys_of(const std::vector<GroupBy>& groups, const JobRow& job);
 std::vector<std::string> keys_of(const std::vector<GroupBy>& groups, const AttemptRow& attempt);
+// The same where no group is `job` or `attempt`.
+std::vector<std::string> keys_of(const std::vector<GroupBy>& groups, const CountedJob& job);
+std::vector<std::string> keys_of(const std::vector<GroupBy>& groups, const CountedAttempt& attempt);
 
 bool has_group(const std::vector<GroupBy>& groups, GroupBy wanted);
 

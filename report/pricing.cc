@@ -71,14 +71,14 @@ UsageSource::PriceOf price_of_records(const UsageFile& file, const Config& confi
   };
 }
 
-std::function<std::optional<std::int64_t>(const AttemptRow&)> reprice_by(const PriceFile& file,
-                                                                         const Config& config) {
+std::function<std::optional<std::int64_t>(const CountedAttempt&)> reprice_by(const PriceFile& file,
+                                                                             const Config& config) {
   using Key = std::pair<std::string, std::string>;
   std::map<Key, std::vector<ListedPrice>> by_model;
   for (const ListedPrice& listed : file.prices) {
     by_model[{listed.provider, listed.model}].push_back(listed);
   }
-  return [by_model, &config](const AttemptRow& attempt) -> std::optional<std::int64_t> {
+  return [by_model, &config](const CountedAttempt& attempt) -> std::optional<std::int64_t> {
     std::vector<std::string> providers = {attempt.provider};
     const auto provider = config.providers.find(attempt.provider);
     if (provider != config.providers.end()) {

@@ -25,7 +25,7 @@ UsageSource::PriceOf price_of_records(const UsageFile& file, const Config& confi
 
 // For ReportWish::reprice: what attempts cost by the file's prices, as they were in force when each
 // was sent. The provider is the config's name of it, or the vendor that its host belongs to.
-std::function<std::optional<std::int64_t>(const AttemptRow&)> reprice_by(const PriceFile& file,
-                                                                         const Config& config);
+std::function<std::optional<std::int64_t>(const CountedAttempt&)> reprice_by(const PriceFile& file,
+                                                                             const Config& config);
 
 }  // namespace docmill

@@ -342,7 +342,9 @@ UsageFile read_usage_file(const std::filesystem::path& path) {
                  : parse_usage_csv(*text, path.filename().string());
 }
 
-void UsageSource::each_job(const TakeJob&) {}
+void UsageSource::each_counted(const TakeCountedJob&, const TakeCountedAttempt& take_attempt) {
+  each_attempt(take_attempt);
+}
 
 void UsageSource::each_document(const TakeDocument&) {}
 

@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "report/cost_report.h"
+#include "report/report_source.h"
 
 namespace docmill {
 
@@ -48,7 +48,8 @@ class UsageSource : public ReportSource {
  public:
   using PriceOf = std::function<std::optional<Price>(const UsageRecord&)>;
   UsageSource(const UsageFile& file, PriceOf price) : file_(file), price_(std::move(price)) {}
-  void each_job(const TakeJob& take) override;
+  void each_counted(const TakeCountedJob& take_job,
+                    const TakeCountedAttempt& take_attempt) override;
   void each_attempt(const TakeAttempt& take) override;
   void each_document(const TakeDocument& take) override;
 

@@ -1,52 +1,136 @@
 #include "store/report_reader.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/check.h"
+#include "store/snapshot.h"
 #include "store/usage_columns.h"
 
-#define ATTEMPT_COLUMNS                                                                      \
-  "SELECT a.id, a.job_id, a.batch_id, coalesce(j.item_key, ''), a.number, a.kind, a.route, " \
-  "a.provider, a.model, coalesce(a.model_returned, ''), coalesce(a.outcome, ''), "           \
-  "coalesce(a.cost_basis, ''), coalesce(a.provider_request_id, ''), a.opened_at, "           \
-  "a.http_status, a.ceiling_pusd, a.cost_pusd, a.total_ms, " USAGE_COLUMNS                   \
-  ", "                                                                                       \
-  "a.settled_at, coalesce(a.service_tier, ''), "                                             \
-  "a.reported_pusd, a.price_id FROM attempt a LEFT JOIN job j ON j.id = a.job_id "
+#define COUNTED_ATTEMPT                                                                     \
+  "a.kind, a.route, a.provider, a.model, a.model_returned, a.outcome, a.cost_basis, "       \
+  "a.service_tier, a.opened_at, a.ceiling_pusd, a.cost_pusd, a.reported_pusd, a.total_ms, " \
+  "a.settled_at, " USAGE_COLUMNS
+#define ATTEMPT_AND_JOB " FROM attempt a LEFT JOIN job j ON j.id = a.job_id "
+#define ATTEMPT_ROWS                                                \
+  "SELECT " COUNTED_ATTEMPT                                         \
+  ", a.id, a.job_id, j.item_key, a.provider_request_id, a.number, " \
+  "a.http_status, a.price_id" ATTEMPT_AND_JOB
+
+#define COUNTED_JOB \
+  "j.state, j.superseded_by IS NOT NULL, j.reused_from IS NOT NULL, coalesce(j.saved_pusd, 0), "
+
+// SQLite evaluates both sides of an AND in a column, so an EXISTS that is dear stands in an iif.
+
+// The documents of a batch, each with its last attempt, in pages that walk the jobs by id. The +
+// keeps SQLite from an index on batch_id, by which it would sort all of a batch for each page.
+#define JOB_ROWS(which)                                                                   \
+  "SELECT " COUNTED_JOB                                                                   \
+  "iif(j.requests > 1 OR j.level > 0, EXISTS ("                                           \
+  "  SELECT 1 FROM attempt f WHERE f.kind = 'fallback' AND (f.job_id = j.id"              \
+  "    OR (j.level > 0 AND f.job_id IN (SELECT id FROM job WHERE root_id = j.id)))), 0)," \
+  "a.provider, a.model, a.route, coalesce(a.opened_at, j.created_at), "                   \
+  "j.id, j.item_key, j.source, j.error_class, j.error_message, j.level "                  \
+  "FROM job j LEFT JOIN attempt a ON a.id = iif(j.level = 0,"                             \
+  "  (SELECT b.id FROM attempt b WHERE b.job_id = j.id AND b.number = j.requests),"       \
+  "  (SELECT max(b.id) FROM attempt b"                                                    \
+  "   WHERE b.job_id = j.id OR b.job_id IN (SELECT id FROM job WHERE root_id = j.id))) "  \
+  "WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.parent_id IS NULL AND " which               \
+  " ORDER BY j.id LIMIT ?3"
 
 namespace docmill {
 namespace {
 
 constexpr int kPageOfRows = 500;
 
-// Pages walk the jobs by id. The + keeps SQLite from an index on batch_id, by which it would sort
-// all of a batch for each page.
+// Where the next columns begin.
+constexpr int kCountedAttempt = 14 + kUsageColumns;
+constexpr int kCountedJob = 5;
+
+// Rows are read into others, whose texts have their room already.
+
+void read_counted(Cursor& row, CountedAttempt& a) {
+  row.text(0, a.kind);
+  row.text(1, a.route);
+  row.text(2, a.provider);
+  row.text(3, a.model);
+  row.text(4, a.model_returned);
+  row.text(5, a.outcome);
+  row.text(6, a.cost_basis);
+  row.text(7, a.service_tier);
+  a.opened_at_ms = row.integer(8);
+  a.ceiling_pusd = row.maybe_integer(9);
+  a.cost_pusd = row.maybe_integer(10);
+  a.reported_pusd = row.maybe_integer(11);
+  a.total_ms = row.maybe_integer(12);
+  a.is_open = row.is_null(13);
+  a.usage = read_usage(row, 14);
+}
+
+void read_attempt(Cursor& row, const BatchWords& words, AttemptRow& a) {
+  static_cast<BatchWords&>(a) = words;
+  read_counted(row, a);
+  a.id = {row.integer(kCountedAttempt)};
+  a.job = {row.integer(kCountedAttempt + 1)};
+  row.text(kCountedAttempt + 2, a.item_key);
+  row.text(kCountedAttempt + 3, a.provider_request_id);
+  a.number = row.small(kCountedAttempt + 4);
+  a.http_status = row.maybe_integer(kCountedAttempt + 5);
+  const auto price = row.maybe_integer(kCountedAttempt + 6);
+  a.price = price ? std::optional(PriceId{*price}) : std::nullopt;
+}
+
+void read_counted(Cursor& row, int first, CountedJob& job) {
+  row.text(first, job.state);
+  job.is_superseded = row.integer(first + 1) != 0;
+  job.is_reused = row.integer(first + 2) != 0;
+  job.saved_pusd = row.integer(first + 3);
+  job.fell_back = row.integer(first + 4) != 0;
+}
+
+void add_last_attempt(const CountedAttempt& last, CountedJob& job) {
+  job.provider = last.provider;
+  job.model = last.model;
+  job.route = last.route;
+  job.at_ms = last.opened_at_ms;
+}
+
+void read_job(Cursor& row, const BatchWords& words, JobRow& job) {
+  static_cast<BatchWords&>(job) = words;
+  read_counted(row, 0, job);
+  row.text(kCountedJob, job.provider);
+  row.text(kCountedJob + 1, job.model);
+  row.text(kCountedJob + 2, job.route);
+  job.at_ms = row.integer(kCountedJob + 3);
+  job.id = {row.integer(kCountedJob + 4)};
+  row.text(kCountedJob + 5, job.item_key);
+  row.text(kCountedJob + 6, job.source);
+  row.text(kCountedJob + 7, job.error_class);
+  row.text(kCountedJob + 8, job.error_message);
+  job.is_cut = row.integer(kCountedJob + 9) > 0;
+}
 
 }  // namespace
 
 ReportReader::ReportReader(Database& db)
     : db_(db),
-      attempts_(db, ATTEMPT_COLUMNS "WHERE a.batch_id = ?1 AND a.id > ?2 ORDER BY a.id LIMIT ?3"),
-      attempts_of_jobs_(db, ATTEMPT_COLUMNS
+      words_(db, "SELECT name, task, tenant FROM batch WHERE id = ?1"),
+      attempts_(db, ATTEMPT_ROWS "WHERE a.batch_id = ?1 AND a.id > ?2 ORDER BY a.id LIMIT ?3"),
+      attempts_of_jobs_(db, ATTEMPT_ROWS
                         "WHERE a.job_id BETWEEN ?1 AND ?2 AND +a.batch_id = ?3 "
                         "AND j.parent_id IS NULL ORDER BY a.job_id, a.number"),
-      attempts_of_pieces_(db, ATTEMPT_COLUMNS "WHERE j.root_id = ?1 ORDER BY a.id"),
-      jobs_(db, R"sql(
-        SELECT j.id, j.batch_id, j.item_key, j.source, j.state,
-               coalesce(a.provider, ''), coalesce(a.model, ''), coalesce(a.route, ''),
-               coalesce(a.opened_at, j.created_at),
-               (j.requests > 1 OR j.level > 0) AND EXISTS (
-                 SELECT 1 FROM attempt f WHERE f.kind = 'fallback' AND (f.job_id = j.id
-                   OR (j.level > 0 AND f.job_id IN (SELECT id FROM job WHERE root_id = j.id)))),
-               j.superseded_by IS NOT NULL, coalesce(j.error_class, ''),
-               coalesce(j.error_message, ''), j.level, j.reused_from IS NOT NULL,
-               coalesce(j.saved_pusd, 0)
-        FROM job j LEFT JOIN attempt a ON a.id = iif(j.level = 0,
-          (SELECT b.id FROM attempt b WHERE b.job_id = j.id AND b.number = j.requests),
-          (SELECT max(b.id) FROM attempt b
-           WHERE b.job_id = j.id OR b.job_id IN (SELECT id FROM job WHERE root_id = j.id)))
-        WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.parent_id IS NULL
-        ORDER BY j.id LIMIT ?3)sql") {}
+      attempts_of_pieces_(db, ATTEMPT_ROWS "WHERE j.root_id = ?1 ORDER BY a.id"),
+      // The last column first says whether the attempt decides its document's row; a cut one's may
+      // be a piece's.
+      counted_(
+          db,
+          "SELECT " COUNTED_ATTEMPT
+          ", ifnull(a.number = j.requests AND j.level = 0 AND j.parent_id IS NULL, 0), " COUNTED_JOB
+          "iif(j.requests > 1 AND a.number = j.requests, EXISTS ("
+          "  SELECT 1 FROM attempt f WHERE f.kind = 'fallback' AND f.job_id = j.id), "
+          "0)" ATTEMPT_AND_JOB "WHERE a.batch_id = ?1 ORDER BY a.id"),
+      jobs_(db, JOB_ROWS("true")),
+      unsent_jobs_(db, JOB_ROWS("(j.requests = 0 OR j.level > 0)")) {}
 
 JobId before_jobs(Database& db, BatchId batch) {
   Statement first(db, "SELECT min(id) FROM job WHERE batch_id = ?1");
@@ -55,77 +139,43 @@ JobId before_jobs(Database& db, BatchId batch) {
   return {row.is_null(0) ? 0 : row.integer(0) - 1};
 }
 
-// A batch's words stand in each of its rows; they are read once.
-const ReportReader::Words& ReportReader::words_of(BatchId batch) {
-  const auto known = words_.find(batch.value);
-  if (known != words_.end()) return known->second;
-  Statement words(db_, "SELECT name, task, tenant FROM batch WHERE id = ?1");
-  Cursor row = words.run(batch);
+BatchWords ReportReader::words_of(BatchId batch) {
+  Cursor row = words_.run(batch);
   CHECK(row.next());
-  return words_.emplace(batch.value, Words{row.text(0), row.text(1), row.text(2)}).first->second;
+  return {row.text(0), row.text(1), row.text(2)};
 }
 
-AttemptRow ReportReader::read_attempt(Cursor& row) {
-  AttemptRow a;
-  a.id = {row.integer(0)};
-  a.job = {row.integer(1)};
-  const Words& batch = words_of({row.integer(2)});
-  a.batch = batch.name;
-  a.task = batch.task;
-  a.tenant = batch.tenant;
-  a.item_key = row.text(3);
-  a.number = row.small(4);
-  a.kind = row.text(5);
-  a.route = row.text(6);
-  a.provider = row.text(7);
-  a.model = row.text(8);
-  a.model_returned = row.text(9);
-  a.outcome = row.text(10);
-  a.cost_basis = row.text(11);
-  a.provider_request_id = row.text(12);
-  a.opened_at_ms = row.integer(13);
-  a.http_status = row.maybe_integer(14);
-  a.ceiling_pusd = row.maybe_integer(15);
-  a.cost_pusd = row.maybe_integer(16);
-  a.total_ms = row.maybe_integer(17);
-  a.usage = read_usage(row, 18);
-  a.is_open = row.is_null(24);
-  a.service_tier = row.text(25);
-  a.reported_pusd = row.maybe_integer(26);
-  if (const auto price = row.maybe_integer(27)) a.price = PriceId{*price};
-  return a;
-}
-
-JobRow ReportReader::read_job(Cursor& row) {
-  JobRow job;
-  job.id = {row.integer(0)};
-  const Words& batch = words_of({row.integer(1)});
-  job.batch = batch.name;
-  job.task = batch.task;
-  job.tenant = batch.tenant;
-  job.item_key = row.text(2);
-  job.source = row.text(3);
-  job.state = row.text(4);
-  job.provider = row.text(5);
-  job.model = row.text(6);
-  job.route = row.text(7);
-  job.at_ms = row.integer(8);
-  job.fell_back = row.integer(9) != 0;
-  job.is_superseded = row.integer(10) != 0;
-  job.error_class = row.text(11);
-  job.error_message = row.text(12);
-  job.is_cut = row.integer(13) > 0;
-  job.is_reused = row.integer(14) != 0;
-  job.saved_pusd = row.integer(15);
-  return job;
+void ReportReader::each_counted(BatchId batch, const TakeCountedJob& take_job,
+                                const TakeCountedAttempt& take_attempt) {
+  const Snapshot one_moment(db_);
+  const BatchWords words = words_of(batch);
+  CountedAttempt attempt;
+  CountedJob document;
+  static_cast<BatchWords&>(attempt) = static_cast<BatchWords&>(document) = words;
+  for (Cursor row = counted_.run(batch); row.next();) {
+    read_counted(row, attempt);
+    take_attempt(attempt);
+    const bool is_last = row.integer(kCountedAttempt) != 0;
+    if (!is_last) continue;
+    read_counted(row, kCountedAttempt + 1, document);
+    add_last_attempt(attempt, document);
+    take_job(document);
+  }
+  JobRow unsent;
+  for (Cursor row = unsent_jobs_.run(batch, before_jobs(db_, batch), -1); row.next();) {
+    read_job(row, words, unsent);
+    take_job(unsent);
+  }
 }
 
 void ReportReader::each_attempt(BatchId batch, const TakeAttempt& take) {
+  const BatchWords words = words_of(batch);
   AttemptId last;
+  std::vector<AttemptRow> page;
   for (;;) {
-    std::vector<AttemptRow> page;
+    page.clear();
     for (Cursor row = attempts_.run(batch, last, kPageOfRows); row.next();) {
-      page.push_back(read_attempt(row));
+      read_attempt(row, words, page.emplace_back());
     }
     if (page.empty()) return;
     last = page.back().id;
@@ -133,16 +183,19 @@ void ReportReader::each_attempt(BatchId batch, const TakeAttempt& take) {
   }
 }
 
-std::vector<JobRow> ReportReader::jobs_after(BatchId batch, JobId last) {
+std::vector<JobRow> ReportReader::jobs_after(BatchId batch, const BatchWords& words, JobId last) {
   std::vector<JobRow> page;
-  for (Cursor row = jobs_.run(batch, last, kPageOfRows); row.next();) page.push_back(read_job(row));
+  for (Cursor row = jobs_.run(batch, last, kPageOfRows); row.next();) {
+    read_job(row, words, page.emplace_back());
+  }
   return page;
 }
 
 void ReportReader::each_job(BatchId batch, const TakeJob& take) {
+  const BatchWords words = words_of(batch);
   JobId last = before_jobs(db_, batch);
   for (;;) {
-    const std::vector<JobRow> page = jobs_after(batch, last);
+    const std::vector<JobRow> page = jobs_after(batch, words, last);
     if (page.empty()) return;
     last = page.back().id;
     for (const JobRow& job : page) take(job);
@@ -152,24 +205,24 @@ void ReportReader::each_job(BatchId batch, const TakeJob& take) {
 void ReportReader::add_attempts_of_pieces(const JobRow& document,
                                           std::vector<AttemptRow>& attempts) {
   for (Cursor row = attempts_of_pieces_.run(document.id); row.next();) {
-    AttemptRow attempt = read_attempt(row);
-    attempt.job = document.id;
-    attempts.push_back(std::move(attempt));
+    read_attempt(row, document, attempts.emplace_back());
+    attempts.back().job = document.id;
   }
   std::sort(attempts.begin(), attempts.end(),
             [](const AttemptRow& a, const AttemptRow& b) { return a.id.value < b.id.value; });
 }
 
 void ReportReader::each_document(BatchId batch, const TakeDocument& take) {
+  const BatchWords words = words_of(batch);
   JobId last = before_jobs(db_, batch);
   for (;;) {
-    const std::vector<JobRow> page = jobs_after(batch, last);
+    const std::vector<JobRow> page = jobs_after(batch, words, last);
     if (page.empty()) return;
     last = page.back().id;
     std::map<std::int64_t, std::vector<AttemptRow>> attempts;  // by job
     for (Cursor row = attempts_of_jobs_.run(page.front().id, last, batch); row.next();) {
-      AttemptRow attempt = read_attempt(row);
-      attempts[attempt.job.value].push_back(std::move(attempt));
+      const std::int64_t job = row.integer(kCountedAttempt + 1);
+      read_attempt(row, words, attempts[job].emplace_back());
     }
     for (const JobRow& job : page) {
       std::vector<AttemptRow>& own = attempts[job.id.value];

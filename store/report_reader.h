@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <vector>
 
 #include "store/job_rows.h"
@@ -16,11 +15,20 @@ namespace docmill {
 
 class ReportReader {
  public:
+  using TakeCountedJob = std::function<void(const CountedJob&)>;
+  using TakeCountedAttempt = std::function<void(const CountedAttempt&)>;
   using TakeJob = std::function<void(const JobRow&)>;
   using TakeAttempt = std::function<void(const AttemptRow&)>;
   using TakeDocument = std::function<void(const JobRow&, const std::vector<AttemptRow>&)>;
 
   explicit ReportReader(Database& db);
+
+  // Every request in the order of opening, and every document once, superseded ones, too: after the
+  // last of its requests, or at the end when it has none of its own. All of it as it was at one
+  // moment, which no checkpoint passes meanwhile, so `take` must not wait for anybody. A row is
+  // good until `take` returns.
+  void each_counted(BatchId batch, const TakeCountedJob& take_job,
+                    const TakeCountedAttempt& take_attempt);
 
   // In the order in which they were opened.
   void each_attempt(BatchId batch, const TakeAttempt& take);
@@ -30,18 +38,13 @@ class ReportReader {
   void each_document(BatchId batch, const TakeDocument& take);
 
  private:
-  struct Words {
-    std::string name, task, tenant;
-  };
-  const Words& words_of(BatchId batch);
-  AttemptRow read_attempt(Cursor& row);
-  JobRow read_job(Cursor& row);
-  std::vector<JobRow> jobs_after(BatchId batch, JobId last);
+  BatchWords words_of(BatchId batch);
+  std::vector<JobRow> jobs_after(BatchId batch, const BatchWords& words, JobId last);
   void add_attempts_of_pieces(const JobRow& document, std::vector<AttemptRow>& attempts);
 
   Database& db_;
-  std::map<std::int64_t, Words> words_;  // by batch; they never change
-  Statement attempts_, attempts_of_jobs_, attempts_of_pieces_, jobs_;
+  Statement words_, attempts_, attempts_of_jobs_, attempts_of_pieces_, counted_, jobs_,
+      unsent_jobs_;
 };
 
 // An id below all of the batch's jobs.

@@ -33,9 +33,16 @@ class Cursor {
   int small(int column) { return statement_.getColumn(column).getInt(); }
   double real(int column) { return statement_.getColumn(column).getDouble(); }
   std::string text(int column) { return statement_.getColumn(column).getString(); }
+  // Into a text that may have its room already; of NULL, nothing.
+  void text(int column, std::string& into) {
+    const SQLite::Column value = statement_.getColumn(column);
+    const void* bytes = value.getBlob();  // as text SQLite would copy it for a NUL at its end
+    into.assign(static_cast<const char*>(bytes), static_cast<std::size_t>(value.getBytes()));
+  }
   std::optional<std::int64_t> maybe_integer(int column) {
-    if (is_null(column)) return std::nullopt;
-    return integer(column);
+    const SQLite::Column value = statement_.getColumn(column);
+    if (value.isNull()) return std::nullopt;
+    return value.getInt64();
   }
 
  private:

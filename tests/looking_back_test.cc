@@ -18,8 +18,10 @@ constexpr std::int64_t kStartMs = 1'764'547'200'000;  // 2025-12-01T00:00Z
 
 class GivenSource : public ReportSource {
  public:
-  void each_job(const TakeJob& take) override {
-    for (const JobRow& job : jobs) take(job);
+  void each_counted(const TakeCountedJob& take_job,
+                    const TakeCountedAttempt& take_attempt) override {
+    for (const JobRow& job : jobs) take_job(job);
+    each_attempt(take_attempt);
   }
   void each_attempt(const TakeAttempt& take) override {
     for (const AttemptRow& attempt : attempts) take(attempt);

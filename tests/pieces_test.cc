@@ -191,6 +191,7 @@ TEST_CASE_METHOD(PiecesTest, "summaries of pieces are combined, over several lev
                                      cost_pusd += attempt.cost_pusd.value_or(0);
                                  });
   CHECK(documents == 1);
+  CHECK(report_disagreement(store).empty());
   CHECK(cost_pusd == batch().spent_pusd);
   int results = 0;
   reader.each_result(batch().id, "", [&](const ResultRow& row) {

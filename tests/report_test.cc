@@ -8,6 +8,7 @@
 #include "report/results.h"
 #include "report/status.h"
 #include "report/table.h"
+#include "tasks/new_job.h"
 #include "tests/catch.h"
 #include "tests/world.h"
 
@@ -61,6 +62,41 @@ class ReportTest : public WorkerTest {
 };
 
 }  // namespace
+
+TEST_CASE_METHOD(ReportTest, "a report counts a document once, whatever became of it") {
+  const auto again = [&](const std::string& id, const std::string& text,
+                         std::optional<JobId> reuses = {}) {
+    SqliteCommit commit;
+    Database db(store, Access::read_write, commit);
+    Document document;
+    document.id = id;
+    document.source = "test";
+    document.text = text;
+    NewJob job = new_job(std::move(document), 0, 0);
+    job.reuses = reuses;
+    job.saved_pusd = reuses ? 7 : 0;
+    JobQueue queue(db, clock, options.policy);
+    queue.add_in_transaction(batch().id, std::vector<NewJob>{job});
+  };
+  again("d1", "one, changed");  // and both were sent
+  run_until_idle();
+  again("d2", "two, changed");  // never sent
+  again("d5", "five", JobId{2});
+  CHECK(report_disagreement(store) == "");
+  const Figures totals = report("model").totals;
+  CHECK(totals.jobs == 5);
+  CHECK(totals.sent_jobs == 3);
+  CHECK(totals.reused == 1);
+  CHECK(totals.requests == static_cast<std::int64_t>(net.sent.size()));
+  CHECK(totals.cost_pusd == batch().spent_pusd);
+  std::int64_t jobs = 0, sent = 0;
+  for (const ReportRow& row : report("model").rows) {
+    jobs += row.figures.jobs;
+    sent += row.keys[0] == "none" ? 0 : row.figures.jobs;
+  }
+  CHECK(jobs == 5);
+  CHECK(sent == 3);
+}
 
 TEST_CASE_METHOD(ReportTest, "a report by model says who answered what, and what it cost") {
   const std::string table = report("model").table;

@@ -97,7 +97,8 @@ class Simulation {
       if (clock_.now > end_ms) return "after two days without faults: " + what_waits();
       if (std::string wrong = one_turn(); !wrong.empty()) return wrong;
     }
-    return wrong_ends();
+    const std::string wrong = report_disagreement(store_);
+    return wrong.empty() ? wrong_ends() : wrong;
   }
 
   const std::map<std::string, int>& rows_seen() const { return net_.rows_seen; }

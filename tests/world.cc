@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/sha256.h"
+#include "report/cost_report.h"
 #include "store/report_reader.h"
 #include "tasks/new_job.h"
 #include "tasks/task.h"
@@ -264,6 +265,30 @@ Batch WorkerTest::batch(const std::string& name) {
 JobCounts WorkerTest::counts(const std::string& name) {
   Database db(store, Access::read_only, plain_commit_);
   return StoreReader(db).counts(batch(name).id);
+}
+
+std::string report_disagreement(const std::filesystem::path& store) {
+  SqliteCommit commit;
+  Database db(store, Access::read_only, commit);
+  std::string wrong;
+  for (const Batch& batch : StoreReader(db).batches()) {
+    std::map<std::string, std::string> totals;  // by what the rows are of
+    for (const char* by : {"batch", "job"}) {
+      LedgerSource source(db, {batch});
+      const Figures sum = CostReport(source, {parse_groups(by), {}, {}, {}}).totals();
+      totals[by] = fmt::format(
+          "documents {} done {} failed {} sent {} fallen back {} reused {} saved {} requests {} "
+          "retries {} fallbacks {} tokens {} {} cost {} possible {} unknown {} unpriced {} ms {}",
+          sum.jobs, sum.done, sum.failed, sum.sent_jobs, sum.fallen_back_jobs, sum.reused,
+          sum.saved_pusd, sum.requests, sum.retries, sum.fallbacks, sum.tokens.input_tokens(),
+          sum.tokens.output_tokens, sum.cost_pusd, sum.possible_pusd, sum.unknown_requests,
+          sum.unpriced_requests, sum.latencies.sum_ms());
+    }
+    if (totals["batch"] == totals["job"]) continue;
+    wrong +=
+        fmt::format("{}: counted {}, by document {}\n", batch.name, totals["batch"], totals["job"]);
+  }
+  return wrong;
 }
 
 std::string WorkerTest::broken_invariant() {

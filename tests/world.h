@@ -113,6 +113,9 @@ class ScriptedTransport : public FakeTransport {
   ScriptedProvider& provider_;
 };
 
+// Reports read a batch in two ways: counted, and by document. Empty, or where their totals differ.
+std::string report_disagreement(const std::filesystem::path& store);
+
 // One store, one provider, and as many lives of a worker as a test wants.
 class WorkerTest {
  public:
