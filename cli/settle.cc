@@ -4,13 +4,11 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
 #include "base/errors.h"
 #include "base/file.h"
 #include "base/money.h"
 #include "cli/open.h"
-#include "llm/json_text.h"
 #include "llm/usage.h"
 #include "report/table.h"
 #include "worker/nudge.h"
@@ -39,9 +37,8 @@ std::optional<std::int64_t> cost_at(OpenedQueue& opened, const UnknownAttempt& a
 
 // Of an answer that was cut while it was streamed. Nothing: nobody estimated it, or it is unpriced.
 std::optional<std::int64_t> estimated_pusd(OpenedQueue& opened, const UnknownAttempt& attempt) {
-  const auto json = parse_json(attempt.usage_json);
-  if (!json || !json->is_object()) return std::nullopt;
-  const auto usage = read_usage({{"usage", *json}}, Provider{});
+  const auto json = view_json(attempt.usage_json);
+  const auto usage = json ? read_usage(*json, Provider{}) : std::nullopt;
   return usage ? cost_at(opened, attempt, *usage, "") : std::nullopt;
 }
 
@@ -61,24 +58,24 @@ void list(OpenedQueue& opened, const std::vector<UnknownAttempt>& unknown) {
 Word word_of_usage(OpenedQueue& opened, const UnknownAttempt& attempt, const std::string& text) {
   const auto content =
       text.starts_with('@') ? read_file(text.substr(1), 1 << 20) : std::optional(text);
-  auto json = content ? parse_json(*content) : std::nullopt;
-  if (!json || !json->is_object()) throw UsageError("--usage: that is not a JSON object");
-  if (!json->contains("usage")) json = nlohmann::json{{"usage", *json}};
+  const auto given = content ? view_json(*content) : std::nullopt;
+  if (!given || !given->is_object()) throw UsageError("--usage: that is not a JSON object");
+  const JsonView object = member(*given, "usage").value_or(*given);
   const auto provider = opened.config.providers.find(attempt.provider);
   const Provider& as = provider == opened.config.providers.end() ? Provider{} : provider->second;
-  const auto usage = read_usage(*json, as);
+  const auto usage = read_usage(object, as);
   if (!usage) {
     throw UsageError(fmt::format(
         "--usage: it has not the token counts of {}'s dialect, for example prompt_tokens and "
         "completion_tokens",
         attempt.provider));
   }
-  const auto cost = cost_at(opened, attempt, *usage, word_at(*json, "service_tier"));
+  const auto cost = cost_at(opened, attempt, *usage, std::string(word_at(*given, "service_tier")));
   if (!cost) {
     throw UsageError(fmt::format("attempt {} was sent without a price for it; give --cost USD",
                                  attempt.id.value));
   }
-  return {"usage", *cost, usage, to_text(json->at("usage")), attempt.price};
+  return {"usage", *cost, usage, to_text(object), attempt.price};
 }
 
 Word word_on(OpenedQueue& opened, const UnknownAttempt& attempt, const SettleFlags& flags) {

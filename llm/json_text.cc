@@ -1,13 +1,13 @@
 #include "llm/json_text.h"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "llm/json_view.h"
 
 namespace docmill {
 namespace {
@@ -36,10 +36,7 @@ bool is_bounded(std::string_view text, std::int64_t max_values) {
   return deepest <= kMaxJsonDepth && values <= max_values;
 }
 
-// Larger texts are rare, and a reader keeps some twelve bytes for each byte of the largest.
-constexpr std::size_t kMostQuickBytes = 256 << 10;
-
-nlohmann::json value_of(const simdjson::dom::element& element) {
+nlohmann::json value_of(JsonView element) {
   using simdjson::dom::element_type;
   switch (element.type()) {
     case element_type::OBJECT: {
@@ -74,28 +71,6 @@ nlohmann::json value_of(const simdjson::dom::element& element) {
       return nullptr;
   }
   CHECK(false);
-}
-
-// The common case, some ten times faster. Nothing when simdjson takes exception, however
-// slightly: the other reader then says what the text is.
-std::optional<nlohmann::json> quick_parse(std::string_view text, std::int64_t max_values) {
-  if (text.size() > kMostQuickBytes || static_cast<std::int64_t>(text.size()) > max_values) {
-    return std::nullopt;  // so that a value a byte would still be within the bound
-  }
-  // Its buffers are the point: they are kept from one reply to the next.
-  thread_local simdjson::dom::parser parser(kMostQuickBytes);
-  thread_local std::string padded;
-  if (parser.max_depth() != kMaxJsonDepth &&
-      parser.allocate(kMostQuickBytes, kMaxJsonDepth) != simdjson::SUCCESS) {
-    return std::nullopt;
-  }
-  padded.reserve(text.size() + simdjson::SIMDJSON_PADDING);
-  padded.assign(text);
-  simdjson::dom::element root;
-  if (parser.parse(padded.data(), padded.size(), false).get(root) != simdjson::SUCCESS) {
-    return std::nullopt;
-  }
-  return value_of(root);
 }
 
 bool needs_escape(unsigned char c) {
@@ -146,7 +121,11 @@ std::size_t plain_length(std::string_view text) {
 }  // namespace
 
 std::optional<nlohmann::json> parse_json(std::string_view text, std::int64_t max_values) {
-  if (auto value = quick_parse(text, max_values)) return value;
+  // The common case, some ten times faster. What simdjson takes exception to is left to the other
+  // reader. A value takes a byte at least.
+  if (static_cast<std::int64_t>(text.size()) <= max_values) {
+    if (const auto value = quick_view_json(text)) return value_of(*value);
+  }
   if (!is_bounded(text, max_values)) return std::nullopt;
   nlohmann::json value = nlohmann::json::parse(text, nullptr, false);
   if (value.is_discarded()) return std::nullopt;

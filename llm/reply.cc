@@ -16,8 +16,6 @@
 namespace docmill {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::size_t kMaxMessageBytes = 500;
 
 void set_outcome(DecodedReply& decoded, Ending ending, std::string error_class,
@@ -70,13 +68,9 @@ bool is_sent(Exchange exchange) {
 }
 
 // content as a string, or the text parts of an array.
-std::string text_of(const json& content) {
-  if (content.is_string()) return content.get<std::string>();
+std::string text_of(JsonView content) {
   std::string text;
-  if (!content.is_array()) return text;
-  for (const json& part : content) {
-    if (part.is_object() && word_at(part, "type") == "text") text += word_at(part, "text");
-  }
+  add_text(content, text);
   return text;
 }
 
@@ -157,20 +151,16 @@ void judge_answer(DecodedReply& decoded, const Aside& aside) {
   decoded.outcome = Outcome{};
 }
 
-void decode_openai(const json& body, DecodedReply& decoded) {
-  const auto choices = body.find("choices");
-  if (choices == body.end() || !choices->is_array() || choices->empty() ||
-      !choices->front().is_object()) {
+void decode_openai(JsonView body, DecodedReply& decoded) {
+  const auto choices = filled_array_at(body, "choices");
+  const std::optional<JsonView> choice = choices ? std::optional(*choices->begin()) : std::nullopt;
+  if (!choice || !choice->is_object()) {
     return set_outcome(decoded, Ending::bad_reply, "no_choices", "the reply has no choices");
   }
-  const json& choice = choices->front();
-  decoded.finish_reason = word_at(choice, "finish_reason");
+  decoded.finish_reason = word_at(*choice, "finish_reason");
   Aside aside;
-  const auto message = choice.find("message");
-  if (message != choice.end() && message->is_object()) {
-    if (const auto content = message->find("content"); content != message->end()) {
-      decoded.text = text_of(*content);
-    }
+  if (const auto message = object_at(*choice, "message")) {
+    if (const auto content = member(*message, "content")) decoded.text = text_of(*content);
     aside.has_refusal = !word_at(*message, "refusal").empty();
     aside.reasoning_bytes = std::max(word_at(*message, "reasoning_content").size(),
                                      word_at(*message, "reasoning").size());
@@ -178,14 +168,14 @@ void decode_openai(const json& body, DecodedReply& decoded) {
   judge_answer(decoded, aside);
 }
 
-void decode_anthropic(const json& body, DecodedReply& decoded) {
+void decode_anthropic(JsonView body, DecodedReply& decoded) {
   decoded.finish_reason = word_at(body, "stop_reason");
   Aside aside;
-  if (const auto content = body.find("content"); content != body.end()) {
+  if (const auto content = member(body, "content")) {
     decoded.text = text_of(*content);
     if (content->is_array()) {
-      for (const json& part : *content) {
-        if (part.is_object()) aside.reasoning_bytes += word_at(part, "thinking").size();
+      for (const JsonView part : simdjson::dom::array(*content)) {
+        aside.reasoning_bytes += word_at(part, "thinking").size();
       }
     }
   }
@@ -201,7 +191,7 @@ void set_late_error(const std::string& body, bool has_part, DecodedReply& decode
   if (said.retry_after_ms) decoded.outcome.retry_after_ms = said.retry_after_ms;
 }
 
-std::string model_word(const std::string& word) {
+std::string model_word(std::string_view word) {
   return printable_line(utf8_prefix(word, 200));
 }
 
@@ -214,11 +204,9 @@ void decode_stream(const HttpReply& reply, const Provider& provider, DecodedRepl
   // After [DONE] nothing can be missing, however the connection ends.
   const bool is_whole = reply.exchange == Exchange::complete || streamed.is_ended;
   if (is_whole && streamed.has_final_usage) {
-    const auto usage = parse_json(streamed.usage_json);
-    if (usage) {
-      const json body{{"usage", *usage}};
-      decoded.usage = read_usage(body, provider);
-      decoded.reported_pusd = read_reported_pusd(body);
+    if (const auto usage = view_json(streamed.usage_json)) {
+      decoded.usage = read_usage(*usage, provider);
+      decoded.reported_pusd = read_reported_pusd(*usage);
     }
     decoded.usage_json = streamed.usage_json;
   }
@@ -245,7 +233,7 @@ void decode_stream(const HttpReply& reply, const Provider& provider, DecodedRepl
 }
 
 void decode_success(const HttpReply& reply, const Provider& provider, DecodedReply& decoded) {
-  const auto body = parse_json(trimmed(reply.body));
+  const auto body = view_json(trimmed(reply.body));
   if (!body || !body->is_object()) {
     const char* what = is_blank(reply.body) ? "empty_reply" : "not_json";
     set_outcome(decoded, Ending::bad_reply, what,
@@ -257,19 +245,16 @@ void decode_success(const HttpReply& reply, const Provider& provider, DecodedRep
   }
   decoded.model_returned = model_word(word_at(*body, "model"));
   decoded.service_tier = model_word(word_at(*body, "service_tier"));
-  decoded.usage = read_usage(*body, provider);
-  decoded.reported_pusd = read_reported_pusd(*body);
-  if (const auto usage = body->find("usage"); usage != body->end() && usage->is_object()) {
+  if (const auto usage = object_at(*body, "usage")) {
+    decoded.usage = read_usage(*usage, provider);
+    decoded.reported_pusd = read_reported_pusd(*usage);
     decoded.usage_json = to_text(*usage);
     if (decoded.service_tier.empty()) {  // Anthropic's place for it
       decoded.service_tier = model_word(word_at(*usage, "service_tier"));
     }
   }
-  const auto error = body->find("error");
-  if (error != body->end() && !error->is_null()) {
-    const auto choices = body->find("choices");
-    const bool has_part = choices != body->end() && choices->is_array() && !choices->empty();
-    return set_late_error(reply.body, has_part, decoded);
+  if (const auto error = member(*body, "error"); error && !error->is_null()) {
+    return set_late_error(reply.body, filled_array_at(*body, "choices").has_value(), decoded);
   }
   if (provider.dialect == Dialect::openai) {
     decode_openai(*body, decoded);
@@ -295,10 +280,11 @@ void decode_failure(const HttpReply& reply, const Provider& provider, DecodedRep
     decoded.refused_parameter = lower_ascii(error.parameter + " " + error.message);
   }
   // An error that says what it used is billed for that.
-  const auto body = parse_json(reply.body);
-  if (!body || !body->is_object()) return;
-  decoded.usage = read_usage(*body, provider);
-  if (decoded.usage) decoded.usage_json = to_text(body->at("usage"));
+  const auto body = view_json(reply.body);
+  const auto usage = body ? object_at(*body, "usage") : std::nullopt;
+  if (!usage) return;
+  decoded.usage = read_usage(*usage, provider);
+  if (decoded.usage) decoded.usage_json = to_text(*usage);
 }
 
 std::optional<std::int64_t> provider_time_ms(const HttpReply& reply) {
@@ -379,10 +365,8 @@ std::optional<std::string> raw_answer(const HttpReply& reply) {
   if (reply.exchange != Exchange::complete || reply.status != 200 || reply.streamed) {
     return std::nullopt;
   }
-  const auto body = parse_json(reply.body);
-  const bool has_choices = body && body->is_object() && body->contains("choices") &&
-                           body->at("choices").is_array() && !body->at("choices").empty();
-  if (!has_choices || body->contains("error")) return std::nullopt;
+  const auto body = view_json(reply.body);
+  if (!body || !filled_array_at(*body, "choices") || member(*body, "error")) return std::nullopt;
   return std::string(trimmed(reply.body));
 }
 
@@ -393,8 +377,8 @@ std::string estimated_usage_json(const HttpReply& reply, std::int64_t input_toke
   // Reasoning is not kept, so its tokens are counted as those of Latin text.
   const std::int64_t output_tokens =
       estimated_tokens(reply.streamed->text) + reply.streamed->reasoning_bytes * 3 / 10;
-  return to_text(
-      {{"estimated", true}, {"prompt_tokens", input_tokens}, {"completion_tokens", output_tokens}});
+  return to_text(nlohmann::json{
+      {"estimated", true}, {"prompt_tokens", input_tokens}, {"completion_tokens", output_tokens}});
 }
 
 Settlement settlement_of(const DecodedReply& decoded, const HttpReply& reply,

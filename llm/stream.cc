@@ -4,117 +4,99 @@
 #include <nlohmann/json.hpp>
 
 #include "llm/json_text.h"
+#include "llm/json_view.h"
 
 namespace docmill {
 namespace {
 
-using nlohmann::json;
-
-const json& object_at(const json& object, const char* key) {
-  static const json none = json::object();
-  const auto it = object.find(key);
-  return it != object.end() && it->is_object() ? *it : none;
+// Words of an object that may be missing.
+std::string_view word_in(const std::optional<JsonView>& object, const char* key) {
+  return object ? word_at(*object, key) : std::string_view();
 }
 
-bool has_error(const json& event) {
-  const auto error = event.find("error");
-  return error != event.end() && !error->is_null();
-}
-
-void keep_first(std::string& kept, const std::string& said) {
+void keep_first(std::string& kept, std::string_view said) {
   if (kept.empty()) kept = said;
 }
 
-// True: it held something.
-bool add_text(const json& content, std::string& text) {
-  const std::size_t before = text.size();
-  if (content.is_string()) {
-    text += content.get<std::string>();
-  } else if (content.is_array()) {
-    for (const json& part : content) {
-      if (part.is_object() && word_at(part, "type") == "text") text += word_at(part, "text");
-    }
-  }
-  return text.size() > before;
+bool is_other_choice(JsonView choice) {
+  const auto index = member(choice, "index");
+  double number = 0;
+  return index && index->get(number) == simdjson::SUCCESS && number != 0;
 }
 
-bool read_openai_choice(const json& choice, StreamedReply& reply) {
-  const auto index = choice.find("index");
-  if (index != choice.end() && index->is_number() && *index != 0) return true;
-  bool is_payload = false;
-  const json& delta = object_at(choice, "delta");
-  if (const auto content = delta.find("content"); content != delta.end()) {
-    is_payload |= add_text(*content, reply.text);
-  }
+bool read_openai_choice(JsonView choice, StreamedReply& reply) {
+  if (is_other_choice(choice)) return true;
+  const auto delta = object_at(choice, "delta");
+  const auto content = delta ? member(*delta, "content") : std::nullopt;
+  const bool has_text = content && add_text(*content, reply.text);
   const std::size_t reasoning =
-      std::max(word_at(delta, "reasoning_content").size(), word_at(delta, "reasoning").size());
+      std::max(word_in(delta, "reasoning_content").size(), word_in(delta, "reasoning").size());
   reply.reasoning_bytes += static_cast<std::int64_t>(reasoning);
-  const bool is_refusal = !word_at(delta, "refusal").empty();
+  const bool is_refusal = !word_in(delta, "refusal").empty();
   reply.has_refusal |= is_refusal;
-  const auto tools = delta.find("tool_calls");
-  const bool has_tools = tools != delta.end() && tools->is_array() && !tools->empty();
-  const std::string finish = word_at(choice, "finish_reason");
+  const bool has_tools = delta && filled_array_at(*delta, "tool_calls");
+  const std::string_view finish = word_at(choice, "finish_reason");
   if (!finish.empty()) reply.finish_reason = finish;
-  return is_payload || reasoning > 0 || is_refusal || has_tools || !finish.empty();
+  return has_text || reasoning > 0 || is_refusal || has_tools || !finish.empty();
 }
 
 // Some send usage with the last delta, some in an event of its own, some with every delta: the
 // last one counts.
-bool read_openai(const json& event, StreamedReply& reply) {
+bool read_openai(JsonView event, StreamedReply& reply) {
   keep_first(reply.model, word_at(event, "model"));
-  if (const std::string tier = word_at(event, "service_tier"); !tier.empty()) {
-    reply.service_tier = tier;
-  }
+  if (const auto tier = word_at(event, "service_tier"); !tier.empty()) reply.service_tier = tier;
   bool is_payload = false;
-  if (const json& usage = object_at(event, "usage"); !usage.empty()) {
-    reply.usage_json = to_text(usage);
+  if (const auto usage = object_at(event, "usage");
+      usage && simdjson::dom::object(*usage).size() > 0) {
+    reply.usage_json = to_text(*usage);
     reply.has_final_usage = is_payload = true;
   }
-  const auto choices = event.find("choices");
-  if (choices == event.end() || !choices->is_array()) return is_payload;
-  for (const json& choice : *choices) {
+  const auto choices = filled_array_at(event, "choices");
+  if (!choices) return is_payload;
+  for (const JsonView choice : *choices) {
     if (choice.is_object()) is_payload |= read_openai_choice(choice, reply);
   }
   return is_payload;
 }
 
 // message_start has the input's usage, message_delta the output's, cumulative.
-void merge_usage(const json& usage, bool is_final, StreamedReply& reply) {
-  if (usage.empty()) return;
-  json merged = parse_json(reply.usage_json).value_or(json::object());
-  for (const auto& [key, value] : usage.items()) {
+void merge_usage(const std::optional<JsonView>& usage, bool is_final, StreamedReply& reply) {
+  const auto added = usage ? parse_json(to_text(*usage)) : std::nullopt;
+  if (!added || added->empty()) return;
+  nlohmann::json merged = parse_json(reply.usage_json).value_or(nlohmann::json::object());
+  for (const auto& [key, value] : added->items()) {
     if (!value.is_null()) merged[key] = value;
   }
   reply.usage_json = to_text(merged);
   reply.has_final_usage |= is_final;
 }
 
-bool read_anthropic(const json& event, StreamedReply& reply) {
-  const std::string type = word_at(event, "type");
+bool read_anthropic(JsonView event, StreamedReply& reply) {
+  const std::string_view type = word_at(event, "type");
   if (type == "message_start") {
-    const json& message = object_at(event, "message");
-    keep_first(reply.model, word_at(message, "model"));
-    const json& usage = object_at(message, "usage");
+    const auto message = object_at(event, "message");
+    keep_first(reply.model, word_in(message, "model"));
+    const auto usage = message ? object_at(*message, "usage") : std::nullopt;
     merge_usage(usage, false, reply);
-    reply.service_tier = word_at(usage, "service_tier");
+    reply.service_tier = word_in(usage, "service_tier");
     return false;
   }
   if (type == "content_block_start") {
-    const json& block = object_at(event, "content_block");
-    if (word_at(block, "type") != "text") return false;
-    reply.text += word_at(block, "text");
-    return !word_at(block, "text").empty();
+    const auto block = object_at(event, "content_block");
+    if (word_in(block, "type") != "text") return false;
+    reply.text += word_in(block, "text");
+    return !word_in(block, "text").empty();
   }
   if (type == "content_block_delta") {
-    const json& delta = object_at(event, "delta");
-    const std::string text = word_at(delta, "text");
-    const std::string thinking = word_at(delta, "thinking");
+    const auto delta = object_at(event, "delta");
+    const std::string_view text = word_in(delta, "text");
+    const std::string_view thinking = word_in(delta, "thinking");
     reply.text += text;
     reply.reasoning_bytes += static_cast<std::int64_t>(thinking.size());
-    return !text.empty() || !thinking.empty() || !word_at(delta, "partial_json").empty();
+    return !text.empty() || !thinking.empty() || !word_in(delta, "partial_json").empty();
   }
   if (type == "message_delta") {
-    const std::string reason = word_at(object_at(event, "delta"), "stop_reason");
+    const std::string_view reason = word_in(object_at(event, "delta"), "stop_reason");
     if (!reason.empty()) reply.finish_reason = reason;
     merge_usage(object_at(event, "usage"), true, reply);
     return true;
@@ -146,13 +128,13 @@ StreamReader::Fed StreamReader::feed(std::string_view bytes) {
 bool StreamReader::read(const SseEvent& event) {
   if (reply_.is_ended) return false;
   if (event.data.starts_with("[DONE]")) return reply_.is_ended = true;
-  const auto parsed = parse_json(event.data);
+  const auto parsed = view_json(event.data);
   if (!parsed || !parsed->is_object()) {
     // A heartbeat of some relays.
     if (!event.data.empty()) reply_.is_malformed = true;
     return false;
   }
-  if (has_error(*parsed)) {
+  if (const auto error = member(*parsed, "error"); error && !error->is_null()) {
     if (reply_.error_json.empty()) reply_.error_json = to_text(*parsed);
     return true;
   }

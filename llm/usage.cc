@@ -3,45 +3,36 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/money.h"
 
 namespace docmill {
 namespace {
 
-using nlohmann::json;
-
 // A count, 0 when it is absent or null, nothing when it is no count.
-std::optional<std::int64_t> count_at(const json& object, const char* key) {
-  const auto it = object.find(key);
-  if (it == object.end() || it->is_null()) return 0;
-  // Some gateways send whole numbers as 12.0.
-  if (it->is_number_float()) {
-    const double value = it->get<double>();
-    if (!(value >= 0 && value <= static_cast<double>(kMaxTokens))) return std::nullopt;
-    const auto whole = static_cast<std::int64_t>(value);
-    if (static_cast<double>(whole) != value) return std::nullopt;
-    return whole;
-  }
-  if (!it->is_number_integer()) return std::nullopt;
-  if (it->is_number_unsigned() && it->get<std::uint64_t>() > std::uint64_t{kMaxTokens}) {
+std::optional<std::int64_t> count_at(JsonView object, const char* key) {
+  const auto value = member(object, key);
+  if (!value || value->is_null()) return 0;
+  std::uint64_t count = 0;
+  if (value->is_double()) {  // some gateways send whole numbers as 12.0
+    const double given{*value};
+    if (!(given >= 0 && given <= static_cast<double>(kMaxTokens))) return std::nullopt;
+    count = static_cast<std::uint64_t>(given);
+    if (static_cast<double>(count) != given) return std::nullopt;
+  } else if (value->get(count) != simdjson::SUCCESS || count > std::uint64_t{kMaxTokens}) {
     return std::nullopt;
   }
-  const auto value = it->get<std::int64_t>();
-  if (value < 0 || value > kMaxTokens) return std::nullopt;
-  return value;
+  return static_cast<std::int64_t>(count);
 }
 
-std::optional<std::int64_t> nested_count(const json& object, const char* outer, const char* key) {
-  const auto it = object.find(outer);
-  if (it == object.end() || !it->is_object()) return 0;
-  return count_at(*it, key);
+std::optional<std::int64_t> nested_count(JsonView object, const char* outer, const char* key) {
+  const auto inner = object_at(object, outer);
+  return inner ? count_at(*inner, key) : 0;
 }
 
-bool has_count(const json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_number();
+bool has_count(JsonView object, const char* key) {
+  const auto value = member(object, key);
+  return value && value->is_number();
 }
 
 // Gemini's thoughts are billed as output, and its compatible API leaves them out of
@@ -53,7 +44,7 @@ bool hides_thoughts(const Provider& provider) {
 
 // prompt_tokens includes what was cached; DeepSeek names the same number twice, so aliases are
 // never added: the first that is there counts.
-std::optional<Usage> openai_usage(const json& usage, const Provider& provider) {
+std::optional<Usage> openai_usage(JsonView usage, const Provider& provider) {
   if (!has_count(usage, "prompt_tokens") || !has_count(usage, "completion_tokens")) {
     return std::nullopt;
   }
@@ -77,7 +68,7 @@ std::optional<Usage> openai_usage(const json& usage, const Provider& provider) {
 }
 
 // input_tokens excludes what was read from or written to the cache.
-std::optional<Usage> anthropic_usage(const json& usage) {
+std::optional<Usage> anthropic_usage(JsonView usage) {
   if (!has_count(usage, "input_tokens") || !has_count(usage, "output_tokens")) return std::nullopt;
   const auto input = count_at(usage, "input_tokens");
   const auto output = count_at(usage, "output_tokens");
@@ -91,32 +82,31 @@ std::optional<Usage> anthropic_usage(const json& usage) {
 }
 
 // An amount in USD, to the nearest pico-USD. Nothing for what is no amount or would not fit.
-std::optional<std::int64_t> amount_at(const json& object, const char* key) {
-  const auto it = object.find(key);
-  if (it == object.end() || !it->is_number()) return std::nullopt;
-  const double usd = it->get<double>();
-  if (!(usd >= 0 && usd < 1e6)) return std::nullopt;
+std::optional<std::int64_t> amount_at(JsonView object, const char* key) {
+  const auto value = member(object, key);
+  double usd = 0;
+  if (!value || value->get(usd) != simdjson::SUCCESS || !(usd >= 0 && usd < 1e6)) {
+    return std::nullopt;
+  }
   return parse_usd(fmt::format("{:.12f}", usd));
 }
 
 }  // namespace
 
-std::optional<Usage> read_usage(const json& body, const Provider& provider) {
-  const auto it = body.find("usage");
-  if (it == body.end() || !it->is_object()) return std::nullopt;
-  return provider.dialect == Dialect::openai ? openai_usage(*it, provider) : anthropic_usage(*it);
+std::optional<Usage> read_usage(JsonView usage, const Provider& provider) {
+  if (!usage.is_object()) return std::nullopt;
+  return provider.dialect == Dialect::openai ? openai_usage(usage, provider)
+                                             : anthropic_usage(usage);
 }
 
-std::optional<std::int64_t> read_reported_pusd(const json& body) {
-  const auto usage = body.find("usage");
-  if (usage == body.end() || !usage->is_object()) return std::nullopt;
-  const auto cost_pusd = amount_at(*usage, "cost");
-  const auto byok = usage->find("is_byok");
-  const auto details = usage->find("cost_details");
-  const bool is_upstream_ours = byok != usage->end() && byok->is_boolean() && byok->get<bool>();
+std::optional<std::int64_t> read_reported_pusd(JsonView usage) {
+  const auto cost_pusd = amount_at(usage, "cost");
+  const auto byok = member(usage, "is_byok");
+  const bool is_upstream_ours = byok && byok->is_bool() && bool{*byok};
   if (!cost_pusd || !is_upstream_ours) return cost_pusd;
-  if (details == usage->end() || !details->is_object()) return std::nullopt;
-  const auto upstream_pusd = amount_at(*details, "upstream_inference_cost");
+  const auto details = object_at(usage, "cost_details");
+  const auto upstream_pusd =
+      details ? amount_at(*details, "upstream_inference_cost") : std::nullopt;
   if (!upstream_pusd) return std::nullopt;
   return *cost_pusd + *upstream_pusd;
 }

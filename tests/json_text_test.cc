@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "llm/json_view.h"
 #include "tests/catch.h"
 
 using namespace docmill;
@@ -72,8 +73,11 @@ TEST_CASE("a small reply is read as nlohmann::json reads it") {
     INFO(text);
     const auto quick = parse_json(text);
     const auto slow = slow_parse(text);
+    const auto view = view_json(text);
     CHECK(quick.has_value() == slow.has_value());
-    if (!quick || !slow) continue;
+    CHECK(view.has_value() == slow.has_value());
+    if (!quick || !slow || !view) continue;
+    CHECK(json::parse(to_text(*view)) == *slow);
     CHECK(quick->dump() == slow->dump());
     CHECK(quick->is_number_float() == slow->is_number_float());
   }
@@ -82,6 +86,8 @@ TEST_CASE("a small reply is read as nlohmann::json reads it") {
 TEST_CASE("JSON as deep as allowed is read, and no deeper") {
   CHECK(parse_json(nested(kMaxJsonDepth)));
   CHECK_FALSE(parse_json(nested(kMaxJsonDepth + 1)));
+  CHECK(view_json(nested(kMaxJsonDepth)));
+  CHECK_FALSE(view_json(nested(kMaxJsonDepth + 1)));
   CHECK_FALSE(parse_json("[1, 2, 3]", 3));
   CHECK(parse_json("[1, 2, 3]", 4));
 }
@@ -89,6 +95,28 @@ TEST_CASE("JSON as deep as allowed is read, and no deeper") {
 TEST_CASE("a long text is read, too") {
   const json long_text = std::string(1 << 20, 'x');
   CHECK(parse_json(long_text.dump()) == long_text);
+  CHECK(std::string_view(view_json(long_text.dump()).value()) == long_text.get<std::string>());
+}
+
+TEST_CASE("members are found in place: the last of a key, and only of the type that is asked for") {
+  const auto view = view_json(
+      R"({"model":"a","model":"b","usage":null,"none":[],"some":[7],"o":{"model":"c"},"n":1})");
+  REQUIRE(view);
+  CHECK(word_at(*view, "model") == "b");
+  CHECK(word_at(*view, "n").empty());
+  CHECK(member(*view, "usage")->is_null());
+  CHECK_FALSE(member(*view, "mode"));
+  CHECK_FALSE(object_at(*view, "usage"));
+  CHECK(word_at(object_at(*view, "o").value(), "model") == "c");
+  CHECK_FALSE(filled_array_at(*view, "none"));
+  CHECK_FALSE(filled_array_at(*view, "o"));
+  CHECK(filled_array_at(*view, "some"));
+  CHECK_FALSE(member(*member(*view, "n"), "x"));
+  // What one reader refuses and the other takes is viewed, and a value parsed meanwhile is its own.
+  const auto large = view_json(R"({"cost":123456789012345678901234567890})");
+  REQUIRE(large);
+  CHECK(parse_json("[1]") == json{1});
+  CHECK(double{*member(*large, "cost")} == 123456789012345678901234567890.0);
 }
 
 TEST_CASE("a quoted text has the bytes that nlohmann::json writes") {

@@ -137,7 +137,7 @@ TEST_CASE("stream: a line or an event without an end is stopped") {
 TEST_CASE("stream: an OpenAI answer, cut at every byte, is one answer") {
   const std::string whole = said(read_all(Dialect::openai, kOpenAi));
   CHECK(whole ==
-        "Grüße 你好 🙂 end|stop|gpt-x|{\"completion_tokens\":5,\"prompt_tokens\":10}|||"
+        "Grüße 你好 🙂 end|stop|gpt-x|{\"prompt_tokens\":10,\"completion_tokens\":5}|||"
         "usage ended 0");
   for (std::size_t chunk = 1; chunk < kOpenAi.size(); ++chunk) {
     REQUIRE(said(read_in_chunks(Dialect::openai, kOpenAi, chunk)) == whole);

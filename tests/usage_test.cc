@@ -3,8 +3,7 @@
 
 #include "llm/usage.h"
 
-#include <nlohmann/json.hpp>
-
+#include "llm/json_view.h"
 #include "llm/reply.h"
 #include "tests/catch.h"
 
@@ -20,7 +19,9 @@ const ModelPrice kSonnet{2'000'000, 200'000, 2'500'000, 10'000'000};
 std::optional<Usage> usage_of(const std::string& usage, Dialect dialect = Dialect::openai) {
   Provider provider;
   provider.dialect = dialect;
-  return read_usage(nlohmann::json::parse("{\"usage\":" + usage + "}"), provider);
+  const auto object = view_json(usage);
+  REQUIRE(object);
+  return read_usage(*object, provider);
 }
 
 void check_usage(const std::string& text, Dialect dialect, const Usage& expected,
@@ -210,7 +211,7 @@ TEST_CASE("usage: the ledger has the usage as it came, whole or not") {
     return decode_reply(answer_with(usage), Provider{}).usage_json;
   };
   CHECK(kept(R"({"prompt_tokens":1, "completion_tokens":2, "odd":[null]})") ==
-        R"({"completion_tokens":2,"odd":[null],"prompt_tokens":1})");
+        R"({"prompt_tokens":1,"completion_tokens":2,"odd":[null]})");
   CHECK(kept(R"({"prompt_tokens":-1})") == R"({"prompt_tokens":-1})");
   CHECK(kept("7").empty());
 }
