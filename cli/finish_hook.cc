@@ -94,6 +94,13 @@ void FinishHook::look_after() {
 }
 
 std::int64_t FinishHook::look() {
+  const std::int64_t now_ms = clock_.now_ms();
+  if (!run_ && now_ms < next_look_ms_ && now_ms + kLookMs >= next_look_ms_) return next_look_ms_;
+  next_look_ms_ = now_ms + kLookMs;
+  return look_now();
+}
+
+std::int64_t FinishHook::look_now() {
   if (run_) look_after();
   if (!run_ && !argv_.empty()) start_next();
   if (!run_ && argv_.empty() && ends_.first_untold()) note();
@@ -109,7 +116,7 @@ void FinishHook::stop() {
 }
 
 void FinishHook::finish() {
-  look();
+  look_now();
   while (run_) {
     if (!run_->has_ended) {
       const std::int64_t left_ms = std::max<std::int64_t>(run_->until_ms - clock_.now_ms(), 0);
@@ -117,7 +124,7 @@ void FinishHook::finish() {
     } else {
       poll(nullptr, 0, kLockRetryMs);  // another process has the write lock
     }
-    look();
+    look_now();
   }
 }
 

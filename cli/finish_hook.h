@@ -28,7 +28,7 @@ class FinishHook {
   // From now on. Empty: none; then what has ended so far is nobody's business.
   void set_command(std::vector<std::string> argv);
   // Starts it when a batch has ended, and looks after the one that runs. Never waits; when to look
-  // again, at the latest.
+  // again, at the latest. Looks for batches only so often, as it is called each turn.
   std::int64_t look();
   // Runs it for all that have ended, each for at most a minute.
   void finish();
@@ -44,6 +44,7 @@ class FinishHook {
     bool has_ended = false;
   };
 
+  std::int64_t look_now();
   void look_after();
   void start_next();
   void judge(const std::optional<Exit>& exit);
@@ -55,6 +56,7 @@ class FinishHook {
   BatchEnds ends_;
   std::vector<std::string> argv_;
   std::unique_ptr<Run> run_;  // null: none runs
+  std::int64_t next_look_ms_ = 0;
 };
 
 }  // namespace docmill

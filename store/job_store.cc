@@ -107,7 +107,7 @@ JobStore::JobStore(Database& db)
         SELECT j.id, coalesce((SELECT model FROM attempt WHERE id = o.attempt_id), ''),
                (SELECT coalesce(sum(cost_pusd), 0) FROM attempt
                 WHERE job_id = j.id OR job_id IN (SELECT id FROM job WHERE root_id = j.id))
-        FROM job_input i CROSS JOIN job j INDEXED BY job_answered ON j.input_id = i.id
+        FROM job_input i CROSS JOIN job j INDEXED BY job_by_input ON j.input_id = i.id
         JOIN batch b ON b.id = j.batch_id JOIN job_output o ON o.job_id = j.id
         WHERE i.hash = ?3 AND j.request_hash = ?1 AND j.state = 'done'
           AND j.parent_id IS NULL AND j.reused_from IS NULL AND b.tenant = ?2

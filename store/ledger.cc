@@ -45,7 +45,7 @@ Ledger::Ledger(Database& db)
         SELECT a.id, a.batch_id, a.number, coalesce(j.item_key, ''), a.model, a.outcome,
                a.opened_at, a.ceiling_pusd, a.provider, coalesce(a.usage_json, ''),
                a.ceiling_price_id
-        FROM attempt a LEFT JOIN job j ON j.id = a.job_id
+        FROM attempt a INDEXED BY attempt_unsure LEFT JOIN job j ON j.id = a.job_id
         WHERE a.cost_basis = 'unknown' AND a.batch_id = ?1 ORDER BY a.id)sql"),
       start_worker_(db, R"sql(
         INSERT INTO worker (pid, version, started_at, seen_at) VALUES (?1, ?2, ?3, ?3))sql"),

@@ -26,8 +26,8 @@ QueueFigures read_queue_figures(Database& db) {
       SELECT count(*), sum(held_reason IS NOT NULL), sum(paused_at IS NOT NULL)
       FROM batch WHERE finished_at IS NULL)sql");
   Statement unknown(db, R"sql(
-      SELECT count(*), coalesce(sum(ceiling_pusd), 0) FROM attempt
-      WHERE cost_basis = 'unknown')sql");
+      SELECT count(*), coalesce(sum(ceiling_pusd), 0)
+      FROM attempt INDEXED BY attempt_unsure WHERE cost_basis = 'unknown')sql");
   QueueFigures figures;
   for (Cursor row = states.run(); row.next();) {
     const std::string state = row.text(0);

@@ -61,12 +61,12 @@ StoreReader::StoreReader(Database& db)
         SELECT coalesce(sum(ceiling_pusd), 0) FROM attempt INDEXED BY attempt_open
         WHERE settled_at IS NULL AND batch_id = ?1)sql"),
       unknown_(db, R"sql(
-        SELECT coalesce(sum(ceiling_pusd), 0), count(*) FROM attempt
+        SELECT coalesce(sum(ceiling_pusd), 0), count(*) FROM attempt INDEXED BY attempt_unsure
         WHERE cost_basis = 'unknown' AND batch_id = ?1)sql"),
       unpriced_(db, R"sql(
-        SELECT (SELECT count(*) FROM attempt WHERE cost_basis = 'unpriced' AND batch_id = ?1) +
-               (SELECT count(*) FROM attempt WHERE cost_basis = 'unknown' AND batch_id = ?1
-                AND ceiling_pusd IS NULL))sql"),
+        SELECT count(*) FROM attempt INDEXED BY attempt_unsure
+        WHERE batch_id = ?1 AND (cost_basis = 'unpriced'
+          OR (cost_basis = 'unknown' AND ceiling_pusd IS NULL)))sql"),
       errors_(db, R"sql(
         SELECT error_class, count(*) FROM job
         WHERE batch_id = ?1 AND superseded_by IS NULL AND parent_id IS NULL

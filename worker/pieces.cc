@@ -107,6 +107,7 @@ CheckedAnswer Pieces::check(const Job& job, const BatchSpec& spec, const std::st
 }
 
 bool Pieces::gather(const Job& done, const BatchSpec& spec) {
+  if (!done.parent) return false;
   PieceStore& store = queue_.jobs().pieces();
   bool has_changed = false;
   // The whole may be a piece itself.
