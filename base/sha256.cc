@@ -9,11 +9,22 @@
 
 namespace docmill {
 
+namespace {
+
+// EVP_sha256() would be looked up again at each use.
+const EVP_MD* algorithm() {
+  static const EVP_MD* const fetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  CHECK(fetched != nullptr);
+  return fetched;
+}
+
+}  // namespace
+
 std::string sha256_of_parts(std::initializer_list<std::string_view> parts) {
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
-                                                                        &EVP_MD_CTX_free);
+  thread_local const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(
+      EVP_MD_CTX_new(), &EVP_MD_CTX_free);
   CHECK(context != nullptr);
-  CHECK(EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
+  CHECK(EVP_DigestInit_ex2(context.get(), algorithm(), nullptr) == 1);
   for (const std::string_view part : parts) {
     const std::uint64_t size = part.size();
     CHECK(EVP_DigestUpdate(context.get(), &size, sizeof size) == 1);
@@ -28,7 +39,7 @@ std::string sha256_of_parts(std::initializer_list<std::string_view> parts) {
 std::string sha256(std::string_view bytes) {
   std::string digest(32, '\0');
   CHECK(EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()),
-                   nullptr, EVP_sha256(), nullptr) == 1);
+                   nullptr, algorithm(), nullptr) == 1);
   return digest;
 }
 

@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <fmt/format.h>
+#include <simdjson.h>
 #include <utf8.h>
 
 #include <algorithm>
@@ -55,7 +56,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 bool is_valid_utf8(std::string_view text) {
-  return utf8::is_valid(text.begin(), text.end());
+  return simdjson::validate_utf8(text.data(), text.size());
 }
 
 std::string repaired_utf8(std::string_view text) {

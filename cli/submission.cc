@@ -11,24 +11,18 @@
 #include "base/file.h"
 #include "base/money.h"
 #include "base/text.h"
+#include "cli/queueing.h"
 #include "config/known.h"
 #include "documents/read.h"
-#include "store/snapshot.h"
 #include "store/write_lock.h"
 #include "tasks/new_job.h"
 #include "tasks/routing.h"
 #include "tasks/task.h"
-#include "worker/nudge.h"
 
 namespace docmill {
 namespace {
 
 namespace fs = std::filesystem;
-
-// So many documents, or bytes, a transaction.
-constexpr std::size_t kJobsAtOnce = 1000;
-constexpr std::size_t kBytesAtOnce = 16 << 20;
-constexpr std::size_t kUnreadableNamed = 5;
 
 void check_batch_name(const std::string& name) {
   const bool clean = !name.empty() && name.size() <= 200 && name.front() != '-' &&
@@ -66,53 +60,6 @@ int route_for(const Document& document, const SubmitFlags& flags, const Config& 
   return choose_route(spec, route, rules_apply, task->second.routing, config.models, document.text);
 }
 
-// What a pass over the documents finds.
-class Counting {
- public:
-  Counting(const Config& config, std::vector<EstimateRecord> past, std::int64_t now_ms)
-      : tokenizers_(tokenizer_folders()),
-        estimator_(
-            {config.models, config.providers, config.worker.in_flight, std::move(past), now_ms},
-            tokenizers_) {}
-
-  // `reuses`: the result of another is taken, and nothing is sent.
-  void add(const Document& document, const BatchSpec& spec, int chosen, Added added,
-           const std::optional<Reusable>& reuses) {
-    ++sum_.documents;
-    ++(added == Added::fresh ? sum_.fresh
-                             : (added == Added::changed ? sum_.changed : sum_.unchanged));
-    if (!document.error.empty()) return add_unreadable(document);
-    sum_.text_bytes += static_cast<std::int64_t>(document.text.size());
-    if (added == Added::unchanged) return;
-    if (reuses) {
-      ++sum_.reused;
-      sum_.saved_pusd += reuses->cost_pusd;
-      return;
-    }
-    ++sum_.routes[chosen];
-    const Route& route = spec.routes[static_cast<std::size_t>(chosen)];
-    estimator_.add(spec, route, document.id, document.text);
-  }
-
-  Submission result() const {
-    Submission result = sum_;
-    result.estimate = estimator_.result();
-    return result;
-  }
-
- private:
-  void add_unreadable(const Document& document) {
-    ++sum_.unreadable;
-    if (sum_.unreadable_names.size() == kUnreadableNamed) return;
-    sum_.unreadable_names.push_back(
-        fmt::format("{}: {}", printable_line(document.id), printable_line(document.error)));
-  }
-
-  Tokenizers tokenizers_;
-  Estimator estimator_;
-  Submission sum_;
-};
-
 // What the store knows of documents and of past requests. Nothing when it is not there yet.
 class KnownStore {
  public:
@@ -141,16 +88,6 @@ class KnownStore {
   std::optional<Batch> batch_;
 };
 
-// A result that a model of the document's chain gave to the same request before.
-std::optional<Reusable> choose_reuse(const std::vector<Reusable>& found, const Chain& chain) {
-  for (const Reusable& one : found) {
-    for (const Link& link : chain) {
-      if (link.model == one.model) return one;
-    }
-  }
-  return std::nullopt;
-}
-
 // Every document that the flags let through, with the route that it takes.
 void each_document(const SubmitFlags& flags, const Config& config, BatchSpec& spec,
                    const std::function<void(Document, int route)>& take) {
@@ -168,12 +105,14 @@ Submission count_only(const SubmitFlags& flags, BatchSpec& spec, const Config& c
                       KnownStore& known) {
   Counting counting(config, known.past(), SystemClock().now_ms());
   each_document(flags, config, spec, [&](const Document& document, int route) {
-    std::optional<Reusable> reuses;
+    std::optional<std::int64_t> saved_pusd;
     if (!flags.fresh) {
-      reuses = choose_reuse(known.reusable(spec, document, flags.tenant),
-                            spec.routes[static_cast<std::size_t>(route)].chain);
+      const auto reuses = choose_reuse(known.reusable(spec, document, flags.tenant),
+                                       spec.routes[static_cast<std::size_t>(route)].chain);
+      if (reuses) saved_pusd = reuses->cost_pusd;
     }
-    counting.add(document, spec, route, known.would_add(document), reuses);
+    counting.add({document.id, document.text, document.error}, spec, route,
+                 known.would_add(document), saved_pusd);
   });
   return counting.result();
 }
@@ -290,59 +229,11 @@ void check_same(const Batch& batch, const BatchSpec& wanted, const SubmitFlags& 
 Submission queue_documents(OpenedQueue& opened, const SubmitFlags& flags, const Batch& batch,
                            std::vector<EstimateRecord> past, BatchSpec& spec) {
   spec = parse_batch_spec(batch.spec);
-  Counting counting(opened.config, std::move(past), opened.clock.now_ms());
-  JobStore& store = opened.queue.jobs();
-  std::size_t known_routes = spec.routes.size();
-  std::string known_spec = batch.spec;
-  std::vector<std::pair<Document, int>> documents;
-  std::size_t bytes = 0;
-  const auto counted = [&] {
-    const Snapshot snapshot(opened.db);
-    std::vector<NewJob> jobs;
-    for (auto& [document, route] : documents) {
-      std::optional<Reusable> reuses;
-      const std::string content = content_hash(document);
-      const std::string request = document.error.empty() ? request_hash(spec, document) : "";
-      if (!flags.fresh && !request.empty()) {
-        reuses = choose_reuse(store.reusable(request, content, batch.tenant),
-                              spec.routes[static_cast<std::size_t>(route)].chain);
-      }
-      const Added added = store.would_add(batch.id, document.id, content);
-      counting.add(document, spec, route, added, reuses);
-      NewJob& job = jobs.emplace_back(new_job(std::move(document), flags.priority, route));
-      job.request_hash = request;
-      if (reuses) job.reuses = reuses->job;
-      if (reuses) job.saved_pusd = reuses->cost_pusd;
-    }
-    return jobs;
-  };
-  const auto flush = [&] {
-    if (spec.routes.size() > known_routes) {
-      known_routes = spec.routes.size();
-      Transaction transaction(opened.db);
-      if (store.batch(batch.id).spec != known_spec) {
-        throw UsageError(fmt::format(
-            "another submit adds routes to batch {}; run this one again when it has ended",
-            batch.name));
-      }
-      known_spec = to_json_text(spec);
-      store.set_spec(batch.id, known_spec);
-      transaction.commit();
-    }
-    opened.queue.add_in_transaction(batch.id, counted());
-    documents.clear();
-    bytes = 0;
-    nudge_worker(opened.store);
-  };
+  Queueing queueing(opened, batch, {flags.priority, flags.fresh}, std::move(past));
   each_document(flags, opened.config, spec, [&](Document document, int route) {
-    bytes += document.text.size();
-    documents.emplace_back(std::move(document), route);
-    if (documents.size() >= kJobsAtOnce || bytes >= kBytesAtOnce) flush();
+    queueing.add(std::move(document), route, spec);
   });
-  flush();
-  opened.queue.seal_in_transaction(batch.id);
-  nudge_worker(opened.store);
-  Submission sum = counting.result();
+  Submission sum = queueing.finish(spec);
   sum.batch = batch.name;
   return sum;
 }

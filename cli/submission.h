@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/counting.h"
 #include "cli/open.h"
 #include "documents/document.h"
 #include "tasks/batch_spec.h"
@@ -66,21 +67,6 @@ std::string default_batch_name(const SubmitFlags& flags, const BatchSpec& spec);
 
 // The batch of a trial in which one of its models, or its judge, works.
 std::string trial_batch(const std::string& trial, const std::string& what);
-
-struct Submission {
-  std::string batch;
-  std::int64_t documents = 0;
-  std::int64_t fresh = 0;
-  std::int64_t changed = 0;
-  std::int64_t unchanged = 0;  // these are not sent, and not in what follows
-  std::int64_t reused = 0;     // nor are these: their results were paid for before
-  std::int64_t saved_pusd = 0;
-  std::int64_t unreadable = 0;
-  std::int64_t text_bytes = 0;
-  std::map<int, std::int64_t> routes;         // documents by the route that they take
-  std::vector<std::string> unreadable_names;  // the first few
-  BatchEstimate estimate;
-};
 
 // How many, what they will cost and where they go, for people.
 std::vector<std::string> submission_lines(const Submission& sum, const BatchSpec& spec,

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <deque>
 #include <future>
+#include <map>
 #include <memory>
 #include <semaphore>
 #include <thread>
@@ -29,6 +30,7 @@ namespace fs = std::filesystem;
 
 // Enough for the first entries of a ZIP.
 constexpr std::size_t kHeadBytes = 4096;
+constexpr std::size_t kBufferBytes = 64 << 10;
 // Each may take 2 GiB of memory (convert.cc), and what waits behind a slow one is kept in memory.
 constexpr int kMostConversions = 8;
 constexpr std::size_t kMostPending = 32;
@@ -38,8 +40,19 @@ using Stream = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 std::string head_of(std::FILE* file) {
   std::string head(kHeadBytes, '\0');
   head.resize(std::fread(head.data(), 1, head.size(), file));
-  std::rewind(file);
   return head;
+}
+
+enum class Kind { file, folder, other };
+
+// What an entry of a folder is, by the folder's own word where it has one.
+Kind kind_of(unsigned char entry_type, const fs::path& path) {
+  if (entry_type == DT_REG) return Kind::file;
+  if (entry_type == DT_DIR) return Kind::folder;
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (fs::is_regular_file(status)) return Kind::file;
+  return fs::is_directory(status) ? Kind::folder : Kind::other;
 }
 
 using Cores = std::counting_semaphore<kMostConversions>;
@@ -74,10 +87,11 @@ class Reading {
   void read_pattern(const std::string& pattern);
   void read_stdin();
   void read_folder(const fs::path& folder, const std::string& id);
-  void read_file_at(const fs::path& file, const std::string& id);
+  void read_at(const fs::path& path, Kind kind, const std::string& id);
+  void read_file(Document document);
   void read_as(Format format, std::FILE* stream, Document document);
   void start_conversion(Format format, Document document);
-  Decoded plain_text(std::FILE* stream);
+  Decoded plain_text(std::string head, std::FILE* stream);
   bool is_excluded(const std::string& id) const;
   void give(Document document);
   void hand_out(Document document);
@@ -91,6 +105,8 @@ class Reading {
   Cores cores_{
       std::clamp<int>(static_cast<int>(std::thread::hardware_concurrency()), 1, kMostConversions)};
   std::deque<Pending> pending_;
+  std::vector<char> buffer_ = std::vector<char>(kBufferBytes);  // of the one file that is open
+  std::vector<char> block_ = std::vector<char>(kBufferBytes);
   bool read_stdin_ = false;
 };
 
@@ -154,12 +170,7 @@ void Reading::read(const std::string& input) {
 void Reading::read_at(const fs::path& path) {
   // "contracts/" has no last name of its own.
   const fs::path named = path.has_filename() ? path : path.parent_path();
-  const std::string id = named.filename().string();
-  if (fs::is_directory(named)) {
-    read_folder(named, id);
-  } else {
-    read_file_at(named, id);
-  }
+  read_at(named, kind_of(DT_UNKNOWN, named), named.filename().string());
 }
 
 void Reading::read_pattern(const std::string& pattern) {
@@ -186,47 +197,49 @@ void Reading::read_folder(const fs::path& folder, const std::string& id) {
     return give({id + "/", folder.string(), "", "", "",
                  fmt::format("the folder: {}", std::strerror(errno))});
   }
-  std::vector<std::string> names;
+  std::map<std::string, unsigned char> types;  // by name, and so in order
   while (const dirent* entry = readdir(opened.get())) {
-    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+    if (entry->d_name[0] != '.') types.emplace(entry->d_name, entry->d_type);
   }
-  std::sort(names.begin(), names.end());
-  for (const std::string& name : names) {
+  for (const auto& [name, type] : types) {
     const std::string entry_id = id + "/" + name;
     if (is_excluded(entry_id)) continue;
     const fs::path path = folder / name;
+    const Kind kind = kind_of(type, path);
     std::error_code error;
     // A link to a folder may lead back here; the folder itself is read where it stands.
-    if (fs::is_directory(path, error)) {
-      if (!fs::is_symlink(path, error)) read_folder(path, entry_id);
-    } else {
-      read_file_at(path, entry_id);
-    }
+    if (kind == Kind::folder && fs::is_symlink(path, error)) continue;
+    read_at(path, kind, entry_id);
   }
 }
 
-void Reading::read_file_at(const fs::path& file, const std::string& id) {
+void Reading::read_at(const fs::path& path, Kind kind, const std::string& id) {
+  if (kind == Kind::folder) return read_folder(path, id);
   Document document;
   document.id = id;
-  document.source = file.string();
+  document.source = path.string();
+  if (kind == Kind::file) return read_file(std::move(document));
+  // Opening a pipe or a device may never return.
   std::error_code error;
-  const fs::file_status status = fs::status(file, error);
-  if (!fs::is_regular_file(status)) {  // opening a pipe or a device may never return
-    document.error = fs::exists(status) ? "it is not a regular file" : "it is a link to nothing";
-    return give(std::move(document));
-  }
-  const Stream stream(std::fopen(file.c_str(), "re"), &std::fclose);
+  document.error = fs::exists(path, error) ? "it is not a regular file" : "it is a link to nothing";
+  give(std::move(document));
+}
+
+void Reading::read_file(Document document) {
+  const Stream stream(std::fopen(document.source.c_str(), "re"), &std::fclose);
   if (!stream) {
     document.error = std::strerror(errno);
     return give(std::move(document));
   }
-  if (options_.format) return read_as(*options_.format, stream.get(), std::move(document));
-  read_as(format_by_extension(lower_ascii(file.extension().string())), stream.get(),
-          std::move(document));
+  std::setvbuf(stream.get(), buffer_.data(), _IOFBF, buffer_.size());
+  const fs::path path = document.source;
+  read_as(options_.format ? *options_.format
+                          : format_by_extension(lower_ascii(path.extension().string())),
+          stream.get(), std::move(document));
 }
 
 void Reading::read_as(Format format, std::FILE* stream, Document document) {
-  const std::string head = head_of(stream);
+  std::string head = head_of(stream);
   if (!options_.format) {
     const Sniffed sniffed = sniff(head);
     if (!sniffed.unread.empty()) {
@@ -238,6 +251,7 @@ void Reading::read_as(Format format, std::FILE* stream, Document document) {
     if (is_surely) format = *sniffed.format;
     if (!sniffed.format && !is_plain(format) && format != Format::html) format = Format::text;
   }
+  if (format != Format::text && is_plain(format)) std::rewind(stream);
   const auto take = [this](Document record) { give(std::move(record)); };
   const RecordFile records{stream, document.id, document.source};
   if (format == Format::openai_batch) return read_openai_batch(records, take);
@@ -247,22 +261,21 @@ void Reading::read_as(Format format, std::FILE* stream, Document document) {
   if (format != Format::text && !head.empty()) {
     return start_conversion(format, std::move(document));
   }
-  Decoded decoded = plain_text(stream);
+  Decoded decoded = plain_text(std::move(head), stream);
   document.text = std::move(decoded.text);
   document.error = std::move(decoded.error);
   give(std::move(document));
 }
 
-Decoded Reading::plain_text(std::FILE* stream) {
-  std::string bytes;
-  std::string block(1 << 16, '\0');
-  while (const std::size_t got = std::fread(block.data(), 1, block.size(), stream)) {
-    bytes.append(block.data(), got);
+Decoded Reading::plain_text(std::string head, std::FILE* stream) {
+  std::string bytes = std::move(head);
+  while (std::feof(stream) == 0) {
+    bytes.append(block_.data(), std::fread(block_.data(), 1, block_.size(), stream));
+    if (std::ferror(stream) != 0) return {"", std::strerror(errno)};
     if (static_cast<std::int64_t>(bytes.size()) > kMaxDocumentBytes) {
       return {"", fmt::format("it is larger than {}", human_bytes(kMaxDocumentBytes))};
     }
   }
-  if (std::ferror(stream) != 0) return {"", std::strerror(errno)};
   return decode_text(std::move(bytes), options_.encoding);
 }
 
@@ -283,7 +296,7 @@ void Reading::read_stdin() {
   Document document;
   document.id = "stdin";
   document.source = "-";
-  Decoded decoded = plain_text(stdin);
+  Decoded decoded = plain_text("", stdin);
   if (decoded.error.starts_with("it is larger")) {
     throw UsageError("stdin has more than 64 MiB; give many documents as JSONL");
   }

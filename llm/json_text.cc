@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "llm/json_view.h"
 
 namespace docmill {
@@ -142,7 +143,7 @@ std::string to_text(const nlohmann::json& value) {
 }
 
 void append_quoted(std::string& out, std::string_view text) {
-  if (!simdjson::validate_utf8(text.data(), text.size())) {
+  if (!is_valid_utf8(text)) {
     out += to_text(std::string(text));
     return;
   }

@@ -70,10 +70,4 @@ struct Recovered {
   int barren_lives = 0;  // lives in a row, the last ones, that settled no answer
 };
 
-struct AddedCounts {
-  int fresh = 0;
-  int changed = 0;
-  int unchanged = 0;
-};
-
 }  // namespace docmill

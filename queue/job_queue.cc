@@ -80,30 +80,20 @@ Batch JobQueue::open_batch_in_transaction(const Batch& wanted) {
   return *batch;
 }
 
-AddedCounts JobQueue::add_in_transaction(BatchId batch, std::span<const NewJob> jobs) {
+std::vector<Added> JobQueue::add_in_transaction(BatchId batch, std::span<const NewJob> jobs) {
   Transaction transaction(db_);
   const Batch row = jobs_.batch(batch);
   if (row.cancelled_at_ms) {
     throw UsageError(fmt::format("batch {} was cancelled; give another --batch NAME", row.name));
   }
-  AddedCounts counts;
+  std::vector<Added> added;
   const std::int64_t now_ms = clock_.now_ms();
-  for (const NewJob& job : jobs) {
-    switch (jobs_.add(batch, job, now_ms)) {
-      case Added::fresh:
-        ++counts.fresh;
-        break;
-      case Added::changed:
-        ++counts.changed;
-        break;
-      case Added::unchanged:
-        ++counts.unchanged;
-        break;
-    }
-  }
-  if (counts.fresh + counts.changed > 0) jobs_.reopen(batch);
+  for (const NewJob& job : jobs) added.push_back(jobs_.add(batch, job, now_ms));
+  const bool is_any_new =
+      std::any_of(added.begin(), added.end(), [](Added one) { return one != Added::unchanged; });
+  if (is_any_new) jobs_.reopen(batch);
   transaction.commit();
-  return counts;
+  return added;
 }
 
 void JobQueue::seal_in_transaction(BatchId batch) {

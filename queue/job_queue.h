@@ -37,8 +37,9 @@ class JobQueue {
   // --- submit: each is a transaction of its own, on disk when it returns ---
   // The batch of that name, made from `wanted` if there was none. The caller compares the specs.
   Batch open_batch_in_transaction(const Batch& wanted);
-  // Throws UsageError when the batch has been cancelled, also while its submit runs.
-  AddedCounts add_in_transaction(BatchId batch, std::span<const NewJob> jobs);
+  // What became of each. Throws UsageError when the batch has been cancelled, also while its submit
+  // runs.
+  std::vector<Added> add_in_transaction(BatchId batch, std::span<const NewJob> jobs);
   void seal_in_transaction(BatchId batch);
 
   // --- the worker's turn ---

@@ -102,7 +102,8 @@ JobStore::JobStore(Database& db)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11, ?12, ?13, ?14))sql"),
       insert_extra_(db, "INSERT INTO job_extra (job_id, extra) VALUES (?1, ?2)"),
       find_input_(db, "SELECT id FROM job_input WHERE hash = ?1"),
-      insert_input_(db, "INSERT INTO job_input (hash, body) VALUES (?1, ?2)"),
+      insert_input_(db,
+                    "INSERT INTO job_input (hash, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING"),
       reusable_(db, R"sql(
         SELECT j.id, coalesce((SELECT model FROM attempt WHERE id = o.attempt_id), ''),
                (SELECT coalesce(sum(cost_pusd), 0) FROM attempt
@@ -334,12 +335,11 @@ JobId JobStore::insert_job(BatchId batch, const NewJob& job, std::int64_t now_ms
 
 std::optional<std::int64_t> JobStore::intern_input(const NewJob& job) {
   if (!job.text) return std::nullopt;
-  {
-    Cursor row = find_input_.run(Blob{job.content_hash});
-    if (row.next()) return row.integer(0);
-  }
-  insert_input_.change(Blob{job.content_hash}, *job.text);
-  return last_insert_id(db_);
+  const bool is_new = insert_input_.change(Blob{job.content_hash}, *job.text) == 1;
+  if (is_new) return last_insert_id(db_);
+  Cursor row = find_input_.run(Blob{job.content_hash});
+  CHECK(row.next());
+  return row.integer(0);
 }
 
 void JobStore::supersede(BatchId batch, const std::string& item_key, JobId by,

@@ -245,6 +245,22 @@ TEST_CASE_METHOD(DocumentsTest, "CSV rows are documents", "[documents]") {
   CHECK(read().at("docs/a.csv:2").text == "one");
 }
 
+TEST_CASE_METHOD(DocumentsTest, "a text is read whole, whatever its size beside the buffers'",
+                 "[documents]") {
+  for (const std::size_t size : {1, 4095, 4096, 4097, 65'535, 65'536, 65'537, 200'000}) {
+    std::string text;
+    while (text.size() < size) text += "Line " + std::to_string(text.size()) + ".\n";
+    text.resize(size);
+    if (text.back() == '\n') text.back() = '.';
+    write("a.txt", text);
+    write("b.jsonl", "{\"id\":\"record\",\"text\":\"" + std::string(size, 'x') + "\"}\n");
+    INFO(size);
+    auto documents = read();
+    CHECK(documents["docs/a.txt"].text == text);
+    CHECK(documents["record"].text == std::string(size, 'x'));
+  }
+}
+
 TEST_CASE_METHOD(DocumentsTest, "patterns, excludes, pipes, loops", "[documents]") {
   write("a.txt", "a");
   write("b.md", "b");

@@ -25,13 +25,13 @@ class QueueTest : public WorkerTest {
     transaction.commit();
   }
 
-  AddedCounts add(const std::string& key, const std::string& text) {
+  Added add(const std::string& key, const std::string& text) {
     NewJob job;
     job.item_key = key;
     job.source = "test";
     job.text = text;
     job.content_hash = sha256_of_parts({text});
-    return queue.add_in_transaction(id, std::vector{job});
+    return queue.add_in_transaction(id, std::vector{job}).front();
   }
 
   ClaimTerms terms(int position = 0) {
@@ -95,13 +95,13 @@ class QueueTest : public WorkerTest {
 }  // namespace
 
 TEST_CASE_METHOD(QueueTest, "submitting again adds what is new, and changes what changed") {
-  CHECK(add("a", "one").fresh == 1);
-  CHECK(add("a", "one").unchanged == 1);
-  CHECK(add("a", "one, changed").changed == 1);
+  CHECK(add("a", "one") == Added::fresh);
+  CHECK(add("a", "one") == Added::unchanged);
+  CHECK(add("a", "one, changed") == Added::changed);
   CHECK(counts().total() == 1);
   CHECK(counts().ready == 1);
   // Back to what it was: the first job speaks for the document again.
-  CHECK(add("a", "one").changed == 1);
+  CHECK(add("a", "one") == Added::changed);
   CHECK(counts().total() == 1);
   CHECK(counts().ready == 1);
 }
