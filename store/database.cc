@@ -158,7 +158,7 @@ void Database::configure(Access access) {
   set_db_config(connection_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1);
   connection_.exec("PRAGMA foreign_keys = ON");
   connection_.exec("PRAGMA cell_size_check = ON");
-  connection_.exec("PRAGMA cache_size = -8192");
+  connection_.exec("PRAGMA cache_size = -6144");
   connection_.exec("PRAGMA mmap_size = 0");
   connection_.exec("PRAGMA temp_store = MEMORY");
   if (access == Access::read_write) {
