@@ -13,30 +13,6 @@
 namespace docmill {
 namespace {
 
-bool is_bounded(std::string_view text, std::int64_t max_values) {
-  int depth = 0;
-  int deepest = 0;
-  std::int64_t values = 1;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      deepest = std::max(deepest, ++depth);
-      ++values;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    } else if (c == ',') {
-      ++values;
-    }
-  }
-  return deepest <= kMaxJsonDepth && values <= max_values;
-}
-
 nlohmann::json value_of(JsonView element) {
   using simdjson::dom::element_type;
   switch (element.type()) {
@@ -121,13 +97,37 @@ std::size_t plain_length(std::string_view text) {
 
 }  // namespace
 
+bool is_bounded_json(std::string_view text, std::int64_t max_values) {
+  int depth = 0;
+  int deepest = 0;
+  std::int64_t values = 1;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+      ++values;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    } else if (c == ',') {
+      ++values;
+    }
+  }
+  return deepest <= kMaxJsonDepth && values <= max_values;
+}
+
 std::optional<nlohmann::json> parse_json(std::string_view text, std::int64_t max_values) {
   // The common case, some ten times faster. What simdjson takes exception to is left to the other
   // reader. A value takes a byte at least.
   if (static_cast<std::int64_t>(text.size()) <= max_values) {
     if (const auto value = quick_view_json(text)) return value_of(*value);
   }
-  if (!is_bounded(text, max_values)) return std::nullopt;
+  if (!is_bounded_json(text, max_values)) return std::nullopt;
   nlohmann::json value = nlohmann::json::parse(text, nullptr, false);
   if (value.is_discarded()) return std::nullopt;
   return value;

@@ -22,6 +22,9 @@ inline constexpr std::int64_t kMaxJsonValues = 500'000;
 std::optional<nlohmann::json> parse_json(std::string_view text,
                                          std::int64_t max_values = kMaxJsonValues);
 
+// Neither too deep nor too many values, whatever else the text may be.
+bool is_bounded_json(std::string_view text, std::int64_t max_values = kMaxJsonValues);
+
 // The string at `key` of an object; empty when there is none.
 std::string word_at(const nlohmann::json& object, const char* key);
 

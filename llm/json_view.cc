@@ -51,11 +51,14 @@ std::optional<JsonView> view_json(std::string_view text) {
   thread_local std::unique_ptr<Parser> another;
   another.reset();
   if (const auto root = parser.parse(text)) return root;
+  if (!is_bounded_json(text)) return std::nullopt;
+  const auto parse_alone = [&](std::string_view one) {
+    another = std::make_unique<Parser>(std::max(one.size(), kMostQuickBytes), kMaxJsonDepth + 1);
+    return another->parse(one);
+  };
+  if (const auto root = parse_alone(text)) return root;
   const auto value = parse_json(text);
-  if (!value) return std::nullopt;
-  const std::string plain = to_text(*value);
-  another = std::make_unique<Parser>(std::max(plain.size(), kMostQuickBytes), kMaxJsonDepth + 1);
-  return another->parse(plain);
+  return value ? parse_alone(to_text(*value)) : std::nullopt;
 }
 
 std::optional<JsonView> member(JsonView of, const char* key) {
