@@ -351,7 +351,7 @@ chain = ["bench"]
         return rate, rss_kb / 1024
 
     def run_scale(self):
-        sizes = (1000, 5000) if self.quick else (1000, 100_000, 1_000_000)
+        sizes = (1000, 20_000) if self.quick else (1000, 100_000, 1_000_000)
         seconds = 0.5 if self.quick else 8
         url = self.base_url()
         rates = {}

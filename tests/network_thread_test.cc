@@ -36,6 +36,19 @@ TEST_CASE("network: what flies ends as it began, under a config that is gone") {
   CHECK(caller.ask("p").exchange == Exchange::complete);
 }
 
+TEST_CASE("network: a handle that was used before takes the options of the new config") {
+  RawServer server([&](const Seen&) -> Play { return {"", http_200("{}"), 1, 300}; });
+  Caller caller({quick_provider("p", server.url())});
+  for (int i = 0; i < 6; ++i) {  // what is freed and made again may have the same address
+    Providers providers = caller.providers;
+    providers.at("p").deadline_ms = i % 2 == 0 ? 5000 : 100;
+    caller.transport.use(providers, {}, 64, 1 << 20);
+    const HttpReply reply = caller.finish(caller.start("p"));
+    CHECK(reply.exchange == (i % 2 == 0 ? Exchange::complete : Exchange::deadline));
+    caller.transport.use(caller.providers, {}, 64, 1 << 20);
+  }
+}
+
 TEST_CASE("network: a job is to blame only while its reply is read") {
   RawServer server([](const Seen&) -> Play { return {http_200("{}")}; });
   std::vector<std::int64_t> blamed;

@@ -61,6 +61,7 @@ struct CurlTransport::Transfer {
   CurlTransport* owner = nullptr;
   CURL* easy = nullptr;
   Endpoint* endpoint = nullptr;
+  const Endpoint* prepared_for = nullptr;  // whose options the handle has
   HttpRequest request;
   HttpReply reply;
   std::string url;
@@ -227,6 +228,7 @@ void CurlTransport::use(const Providers& providers, const std::map<std::string, 
                              old->second->provider->base_url == provider.base_url;
     endpoints_.emplace(name, std::move(endpoint));
   }
+  for (const auto& transfer : transfers_) transfer->prepared_for = nullptr;
   for (auto& [name, endpoint] : before) retired_.push_back(std::move(endpoint));
   drop_retired();
 }
@@ -291,23 +293,34 @@ void CurlTransport::start(HttpRequest request) {
   if (code != CURLM_OK) throw WorldError(fmt::format("libcurl: {}", curl_multi_strerror(code)));
 }
 
-// Every option, each time: a handle carries nothing from one request to the next.
 void CurlTransport::apply(Transfer& transfer) {
   CURL* easy = transfer.easy;
   const Endpoint& endpoint = *transfer.endpoint;
-  const Provider& provider = *endpoint.provider;
-  curl_easy_reset(easy);
+  if (transfer.prepared_for != &endpoint) prepare(transfer);
   transfer.error[0] = '\0';
-  transfer.url = provider.base_url + transfer.request.path + endpoint.query;
   transfer.id_line =
       fmt::format("x-client-request-id: {}{}", options_.id_prefix, transfer.request.attempt.value);
   transfer.id_header = {transfer.id_line.data(), endpoint.headers.get()};
-  set(easy, CURLOPT_URL, transfer.url.c_str());
+  std::string url = endpoint.provider->base_url + transfer.request.path + endpoint.query;
+  if (url != transfer.url) {
+    transfer.url = std::move(url);
+    set(easy, CURLOPT_URL, transfer.url.c_str());
+  }
+  set(easy, CURLOPT_POSTFIELDS, transfer.request.body.data());  // not copied
+  set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(transfer.request.body.size()));
+}
+
+// What all requests to an endpoint share. A handle carries nothing from one endpoint to another,
+// nor past a reload.
+void CurlTransport::prepare(Transfer& transfer) {
+  CURL* easy = transfer.easy;
+  const Provider& provider = *transfer.endpoint->provider;
+  curl_easy_reset(easy);
+  transfer.prepared_for = transfer.endpoint;
+  transfer.url.clear();
   set(easy, CURLOPT_PRIVATE, &transfer);
   set(easy, CURLOPT_ERRORBUFFER, transfer.error.data());
   set(easy, CURLOPT_POST, 1L);
-  set(easy, CURLOPT_POSTFIELDS, transfer.request.body.data());  // not copied
-  set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(transfer.request.body.size()));
   set(easy, CURLOPT_HTTPHEADER, &transfer.id_header);
   set(easy, CURLOPT_PREREQFUNCTION, &Transfer::on_send);
   set(easy, CURLOPT_PREREQDATA, &transfer);

@@ -65,6 +65,7 @@ class CurlTransport : public Transport {
 
   Transfer& idle_transfer();
   void apply(Transfer& transfer);
+  void prepare(Transfer& transfer);
   void drive(int fd, unsigned events);
   void collect();
   void end(Transfer& transfer, Exchange exchange, std::string detail);

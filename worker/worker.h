@@ -177,12 +177,12 @@ class Worker {
   WorkerId id_;
   Recovered recovered_;
   int in_flight_limit_ = 1;
-  std::int64_t answers_ = 0;
+  std::int64_t answers_ = 0, published_answers_ = 0;
   WorkerMetrics metrics_;
+  std::int64_t commit_us_ = 0;  // what the last turns' commits took
   std::int64_t seen_version_ = -1;
   std::int64_t published_at_ms_ = 0;
   std::string published_waits_;
-  std::int64_t published_answers_ = 0;
   std::int64_t next_start_ms_ = 0;          // nothing that waits can start before this
   std::int64_t next_unaided_start_ms_ = 0;  // the same, for what needs no person
   std::int64_t next_wake_ms_ = 0, asked_wake_ms_ = kNeverMs;
