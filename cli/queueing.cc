@@ -86,6 +86,7 @@ void Queueing::write_routes(const BatchSpec& spec) {
 void Queueing::take_over_results(std::vector<NewJob>& jobs, const BatchSpec& spec) {
   JobStore& store = opened_.queue.jobs();
   const Snapshot snapshot(opened_.db);
+  if (!store.has_results()) return;
   for (NewJob& job : jobs) {
     if (job.request_hash.empty()) continue;
     const auto reuses =

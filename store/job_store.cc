@@ -89,12 +89,9 @@ JobStore::JobStore(Database& db)
           AND state IN ('waiting', 'blocked', 'held') AND )sql" STAYS R"sql()
         AND NOT EXISTS (SELECT 1 FROM )sql" RUNNING_JOBS
                   " WHERE j.batch_id = ?1 AND j.superseded_by IS NULL)"),
-      find_item_(db, R"sql(
-        SELECT id, superseded_by, state FROM job
-        WHERE batch_id = ?1 AND item_key = ?2 AND content_hash = ?3)sql"),
-      current_item_(db, R"sql(
-        SELECT source FROM job
-        WHERE batch_id = ?1 AND item_key = ?2 AND superseded_by IS NULL)sql"),
+      versions_(db, R"sql(
+        SELECT id, content_hash = ?3, superseded_by IS NULL, source FROM job
+        WHERE batch_id = ?1 AND item_key = ?2)sql"),
       insert_job_(db, R"sql(
         INSERT INTO job (batch_id, item_key, content_hash, source, input_id, text_bytes, priority,
                          route, position, state, request_hash, error_class, error_message,
@@ -104,6 +101,7 @@ JobStore::JobStore(Database& db)
       find_input_(db, "SELECT id FROM job_input WHERE hash = ?1"),
       insert_input_(db,
                     "INSERT INTO job_input (hash, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING"),
+      any_result_(db, "SELECT 1 FROM job_output LIMIT 1"),
       reusable_(db, R"sql(
         SELECT j.id, coalesce((SELECT model FROM attempt WHERE id = o.attempt_id), ''),
                (SELECT coalesce(sum(cost_pusd), 0) FROM attempt
@@ -267,44 +265,43 @@ bool JobStore::finish_if_ended(BatchId id, std::int64_t now_ms) {
   return finish_.change(id, now_ms) == 1;
 }
 
+JobStore::Versions JobStore::versions(BatchId batch, const std::string& item_key,
+                                      const std::string& content_hash) {
+  Versions found;
+  for (Cursor row = versions_.run(batch, item_key, Blob{content_hash}); row.next();) {
+    const bool is_current = row.integer(2) != 0;
+    if (is_current) found.current_source = row.text(3);
+    if (row.integer(1) == 0) continue;
+    found.same = JobId{row.integer(0)};
+    found.same_is_current = is_current;
+  }
+  return found;
+}
+
 Added JobStore::would_add(BatchId batch, const std::string& item_key,
                           const std::string& content_hash) {
-  {
-    Cursor row = find_item_.run(batch, item_key, Blob{content_hash});
-    if (row.next()) return row.is_null(1) ? Added::unchanged : Added::changed;
-  }
-  Cursor row = current_item_.run(batch, item_key);
-  return row.next() ? Added::changed : Added::fresh;
+  const Versions known = versions(batch, item_key, content_hash);
+  if (known.same_is_current) return Added::unchanged;
+  return known.same || known.current_source ? Added::changed : Added::fresh;
 }
 
 Added JobStore::add(BatchId batch, const NewJob& job, std::int64_t now_ms) {
-  std::optional<JobId> same;
-  {
-    Cursor row = find_item_.run(batch, job.item_key, Blob{job.content_hash});
-    if (row.next()) {
-      if (row.is_null(1)) return Added::unchanged;
-      same = JobId{row.integer(0)};
-    }
-  }
-  if (same) {  // the document went back to what it was
-    revive_.change(*same, intern_input(job));
-    pieces_.revive(*same);
-    supersede(batch, job.item_key, *same, now_ms);
+  const Versions known = versions(batch, job.item_key, job.content_hash);
+  if (known.same_is_current) return Added::unchanged;
+  if (known.same) {  // the document went back to what it was
+    revive_.change(*known.same, intern_input(job));
+    pieces_.revive(*known.same);
+    supersede(batch, job.item_key, *known.same, now_ms);
     return Added::changed;
   }
-  bool is_known = false;
-  {
-    Cursor row = current_item_.run(batch, job.item_key);
-    is_known = row.next();
-    if (is_known && row.text(0) != job.source) {
-      throw UsageError(fmt::format(
-          "the id \"{}\" is in the batch already, from {}, and now comes from {} with another "
-          "text; give another --batch NAME",
-          job.item_key, row.text(0), job.source));
-    }
+  if (known.current_source && *known.current_source != job.source) {
+    throw UsageError(fmt::format(
+        "the id \"{}\" is in the batch already, from {}, and now comes from {} with another "
+        "text; give another --batch NAME",
+        job.item_key, *known.current_source, job.source));
   }
   const JobId id = insert_job(batch, job, now_ms);
-  if (!is_known) return Added::fresh;
+  if (!known.current_source) return Added::fresh;
   supersede(batch, job.item_key, id, now_ms);
   return Added::changed;
 }
@@ -347,6 +344,10 @@ void JobStore::supersede(BatchId batch, const std::string& item_key, JobId by,
   supersede_.change(batch, item_key, by);
   cancel_superseded_.change(batch, item_key, now_ms);
   pieces_.cancel_superseded(batch, item_key, now_ms);
+}
+
+bool JobStore::has_results() {
+  return any_result_.run().next();
 }
 
 std::vector<Reusable> JobStore::reusable(const std::string& request_hash,

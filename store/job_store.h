@@ -43,6 +43,7 @@ class JobStore {
   Added add(BatchId batch, const NewJob& job, std::int64_t now_ms);
   // What add() would say; changes nothing.
   Added would_add(BatchId batch, const std::string& item_key, const std::string& content_hash);
+  bool has_results();  // else nothing can be reused
   // The latest results of the same request, whose text has that hash, for the same tenant; a few.
   std::vector<Reusable> reusable(const std::string& request_hash, const std::string& content_hash,
                                  const std::string& tenant);
@@ -90,6 +91,13 @@ class JobStore {
   std::vector<ProviderPause> pauses();
 
  private:
+  // What a batch has of a document.
+  struct Versions {
+    std::optional<JobId> same;  // with that content
+    bool same_is_current = false;
+    std::optional<std::string> current_source;  // absent: none speaks for it
+  };
+  Versions versions(BatchId batch, const std::string& item_key, const std::string& content_hash);
   std::optional<std::int64_t> intern_input(const NewJob& job);
   JobId insert_job(BatchId batch, const NewJob& job, std::int64_t now_ms);
   // `by` becomes the one job that speaks for this document.
@@ -99,7 +107,7 @@ class JobStore {
   PieceStore pieces_;
   Statement insert_batch_, batch_by_name_, batch_by_id_, open_batches_, seal_, set_paused_,
       set_held_, set_cap_, set_cancelled_, reopen_, finish_;
-  Statement find_item_, current_item_, insert_job_, insert_extra_, find_input_, insert_input_,
+  Statement versions_, insert_job_, insert_extra_, find_input_, insert_input_, any_result_,
       reusable_, mark_reused_, copy_output_, supersede_, cancel_superseded_, revive_;
   Statement ready_, smallest_, promote_, next_due_, has_waiting_, clamp_due_, set_running_,
       leave_running_, running_, count_crash_, hold_crashed_, input_, put_output_;
