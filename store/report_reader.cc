@@ -183,23 +183,24 @@ void ReportReader::each_attempt(BatchId batch, const TakeAttempt& take) {
   }
 }
 
-std::vector<JobRow> ReportReader::jobs_after(BatchId batch, const BatchWords& words, JobId last) {
-  std::vector<JobRow> page;
-  for (Cursor row = jobs_.run(batch, last, kPageOfRows); row.next();) {
-    read_job(row, words, page.emplace_back());
+void ReportReader::each_page(BatchId batch, const BatchWords& words,
+                             const std::function<void(const std::vector<JobRow>&)>& take) {
+  JobId last = before_jobs(db_, batch);
+  for (;;) {
+    std::vector<JobRow> page;
+    for (Cursor row = jobs_.run(batch, last, kPageOfRows); row.next();) {
+      read_job(row, words, page.emplace_back());
+    }
+    if (page.empty()) return;
+    last = page.back().id;
+    take(page);
   }
-  return page;
 }
 
 void ReportReader::each_job(BatchId batch, const TakeJob& take) {
-  const BatchWords words = words_of(batch);
-  JobId last = before_jobs(db_, batch);
-  for (;;) {
-    const std::vector<JobRow> page = jobs_after(batch, words, last);
-    if (page.empty()) return;
-    last = page.back().id;
+  each_page(batch, words_of(batch), [&](const std::vector<JobRow>& page) {
     for (const JobRow& job : page) take(job);
-  }
+  });
 }
 
 void ReportReader::add_attempts_of_pieces(const JobRow& document,
@@ -214,13 +215,9 @@ void ReportReader::add_attempts_of_pieces(const JobRow& document,
 
 void ReportReader::each_document(BatchId batch, const TakeDocument& take) {
   const BatchWords words = words_of(batch);
-  JobId last = before_jobs(db_, batch);
-  for (;;) {
-    const std::vector<JobRow> page = jobs_after(batch, words, last);
-    if (page.empty()) return;
-    last = page.back().id;
+  each_page(batch, words, [&](const std::vector<JobRow>& page) {
     std::map<std::int64_t, std::vector<AttemptRow>> attempts;  // by job
-    for (Cursor row = attempts_of_jobs_.run(page.front().id, last, batch); row.next();) {
+    for (Cursor row = attempts_of_jobs_.run(page.front().id, page.back().id, batch); row.next();) {
       const std::int64_t job = row.integer(kCountedAttempt + 1);
       read_attempt(row, words, attempts[job].emplace_back());
     }
@@ -229,7 +226,7 @@ void ReportReader::each_document(BatchId batch, const TakeDocument& take) {
       if (job.is_cut) add_attempts_of_pieces(job, own);
       take(job, own);
     }
-  }
+  });
 }
 
 }  // namespace docmill

@@ -39,7 +39,8 @@ class ReportReader {
 
  private:
   BatchWords words_of(BatchId batch);
-  std::vector<JobRow> jobs_after(BatchId batch, const BatchWords& words, JobId last);
+  void each_page(BatchId batch, const BatchWords& words,
+                 const std::function<void(const std::vector<JobRow>&)>& take);
   void add_attempts_of_pieces(const JobRow& document, std::vector<AttemptRow>& attempts);
 
   Database& db_;
