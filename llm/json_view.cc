@@ -56,7 +56,9 @@ std::optional<JsonView> view_json(std::string_view text) {
     another = std::make_unique<Parser>(std::max(one.size(), kMostQuickBytes), kMaxJsonDepth + 1);
     return another->parse(one);
   };
-  if (const auto root = parse_alone(text)) return root;
+  if (text.size() > kMostQuickBytes) {
+    if (const auto root = parse_alone(text)) return root;
+  }
   const auto value = parse_json(text);
   return value ? parse_alone(to_text(*value)) : std::nullopt;
 }

@@ -316,7 +316,6 @@ void CurlTransport::prepare(Transfer& transfer) {
   CURL* easy = transfer.easy;
   const Provider& provider = *transfer.endpoint->provider;
   curl_easy_reset(easy);
-  transfer.prepared_for = transfer.endpoint;
   transfer.url.clear();
   set(easy, CURLOPT_PRIVATE, &transfer);
   set(easy, CURLOPT_ERRORBUFFER, transfer.error.data());
@@ -350,6 +349,7 @@ void CurlTransport::prepare(Transfer& transfer) {
   } else if (!provider.proxy.empty()) {
     set(easy, CURLOPT_PROXY, provider.proxy.c_str());
   }
+  transfer.prepared_for = transfer.endpoint;
 }
 
 void CurlTransport::cancel(AttemptId attempt) {
