@@ -58,11 +58,17 @@ Job read_job(Cursor& row) {
   return job;
 }
 
+std::optional<std::int64_t> keep_text(Texts& texts, const NewJob& job) {
+  if (!job.text) return std::nullopt;
+  return texts.keep(job.content_hash, *job.text);
+}
+
 }  // namespace
 
 JobStore::JobStore(Database& db)
     : db_(db),
-      pieces_(db),
+      texts_(db),
+      pieces_(db, texts_),
       insert_batch_(db, R"sql(
         INSERT INTO batch (name, task, tenant, spec, cap_pusd, created_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6))sql"),
@@ -98,9 +104,6 @@ JobStore::JobStore(Database& db)
                          created_at, finished_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11, ?12, ?13, ?14))sql"),
       insert_extra_(db, "INSERT INTO job_extra (job_id, extra) VALUES (?1, ?2)"),
-      find_input_(db, "SELECT id FROM job_input WHERE hash = ?1"),
-      insert_input_(db,
-                    "INSERT INTO job_input (hash, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING"),
       any_result_(db, "SELECT 1 FROM job_output LIMIT 1"),
       reusable_(db, R"sql(
         SELECT j.id, coalesce((SELECT model FROM attempt WHERE id = o.attempt_id), ''),
@@ -172,7 +175,6 @@ JobStore::JobStore(Database& db)
       hold_crashed_(db, R"sql(
         UPDATE job SET state = 'held', error_class = 'crashes', error_message = ?3
         WHERE id = ?1 AND state = 'ready' AND crashes >= ?2)sql"),
-      input_(db, "SELECT body FROM job_input WHERE id = ?1"),
       put_output_(db, R"sql(
         INSERT INTO job_output (job_id, attempt_id, finish_reason, body)
         VALUES (?1, ?2, ?3, ?4))sql"),
@@ -196,10 +198,7 @@ JobStore::JobStore(Database& db)
         SELECT id, input_id FROM job WHERE +batch_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3)sql"),
       drop_output_(db, "DELETE FROM job_output WHERE job_id = ?1"),
       drop_extra_(db, "DELETE FROM job_extra WHERE job_id = ?1"),
-      drop_text_(db, "UPDATE job SET input_id = NULL WHERE id = ?1 AND finished_at IS NOT NULL"),
-      drop_input_(db, R"sql(
-        DELETE FROM job_input WHERE id = ?1 AND NOT EXISTS (
-          SELECT 1 FROM job INDEXED BY job_by_input WHERE input_id = ?1))sql") {}
+      drop_text_(db, "UPDATE job SET input_id = NULL WHERE id = ?1 AND finished_at IS NOT NULL") {}
 
 BatchId JobStore::insert_batch(const Batch& b) {
   insert_batch_.change(b.name, b.task, b.tenant, b.spec, b.cap_pusd, b.created_at_ms);
@@ -289,7 +288,7 @@ Added JobStore::add(BatchId batch, const NewJob& job, std::int64_t now_ms) {
   const Versions known = versions(batch, job.item_key, job.content_hash);
   if (known.same_is_current) return Added::unchanged;
   if (known.same) {  // the document went back to what it was
-    revive_.change(*known.same, intern_input(job));
+    revive_.change(*known.same, keep_text(texts_, job));
     pieces_.revive(*known.same);
     supersede(batch, job.item_key, *known.same, now_ms);
     return Added::changed;
@@ -307,7 +306,7 @@ Added JobStore::add(BatchId batch, const NewJob& job, std::int64_t now_ms) {
 }
 
 JobId JobStore::insert_job(BatchId batch, const NewJob& job, std::int64_t now_ms) {
-  const std::optional<std::int64_t> input_id = intern_input(job);
+  const std::optional<std::int64_t> input_id = keep_text(texts_, job);
   const auto unless_empty = [](const std::string& text) {
     return text.empty() ? std::optional<std::string>() : std::optional<std::string>(text);
   };
@@ -328,15 +327,6 @@ JobId JobStore::insert_job(BatchId batch, const NewJob& job, std::int64_t now_ms
   }
   if (!job.extra.empty()) insert_extra_.change(id, job.extra);
   return id;
-}
-
-std::optional<std::int64_t> JobStore::intern_input(const NewJob& job) {
-  if (!job.text) return std::nullopt;
-  const bool is_new = insert_input_.change(Blob{job.content_hash}, *job.text) == 1;
-  if (is_new) return last_insert_id(db_);
-  Cursor row = find_input_.run(Blob{job.content_hash});
-  CHECK(row.next());
-  return row.integer(0);
 }
 
 void JobStore::supersede(BatchId batch, const std::string& item_key, JobId by,
@@ -422,12 +412,6 @@ bool JobStore::hold_after_crashes(JobId job, int max_crashes, const std::string&
   return hold_crashed_.change(job, max_crashes, why) == 1;
 }
 
-std::string JobStore::input(std::int64_t input_id) {
-  Cursor row = input_.run(input_id);
-  CHECK(row.next());
-  return row.text(0);
-}
-
 void JobStore::put_output(JobId job, AttemptId attempt, const std::string& finish_reason,
                           const std::string& body) {
   put_output_.change(job, attempt, finish_reason, body);
@@ -481,7 +465,7 @@ Pruned JobStore::prune(BatchId batch, JobId after, int limit) {
   for (const auto& [job, input] : jobs) {
     drop_output_.change(job);
     drop_extra_.change(job);
-    if (input && drop_text_.change(job) == 1) drop_input_.change(*input);
+    if (input && drop_text_.change(job) == 1) texts_.drop(*input);
   }
   Pruned pruned{static_cast<int>(jobs.size()), std::nullopt};
   if (!jobs.empty()) pruned.last = jobs.back().first;

@@ -14,6 +14,7 @@
 #include "store/ledger.h"
 #include "store/pieces.h"
 #include "store/statement.h"
+#include "store/texts.h"
 
 namespace docmill {
 
@@ -75,7 +76,6 @@ class JobStore {
   // A ready job moves along its chain, or fails, without a request. False: it is not ready.
   bool pass_over(JobId job, const JobChange& change);
 
-  std::string input(std::int64_t input_id);
   void put_output(JobId job, AttemptId attempt, const std::string& finish_reason,
                   const std::string& body);
 
@@ -83,6 +83,7 @@ class JobStore {
   int cancel_jobs(BatchId batch, std::int64_t now_ms);
   void set_spec(BatchId id, const std::string& spec);
   bool is_superseded(JobId job);
+  Texts& texts() { return texts_; }
   PieceStore& pieces() { return pieces_; }
 
   void pause_provider(const std::string& provider, const std::string& reason, std::int64_t since_ms,
@@ -98,23 +99,22 @@ class JobStore {
     std::optional<std::string> current_source;  // absent: none speaks for it
   };
   Versions versions(BatchId batch, const std::string& item_key, const std::string& content_hash);
-  std::optional<std::int64_t> intern_input(const NewJob& job);
   JobId insert_job(BatchId batch, const NewJob& job, std::int64_t now_ms);
   // `by` becomes the one job that speaks for this document.
   void supersede(BatchId batch, const std::string& item_key, JobId by, std::int64_t now_ms);
 
   Database& db_;
+  Texts texts_;
   PieceStore pieces_;
   Statement insert_batch_, batch_by_name_, batch_by_id_, open_batches_, seal_, set_paused_,
       set_held_, set_cap_, set_cancelled_, reopen_, finish_;
-  Statement versions_, insert_job_, insert_extra_, find_input_, insert_input_, any_result_,
-      reusable_, mark_reused_, copy_output_, supersede_, cancel_superseded_, revive_;
+  Statement versions_, insert_job_, insert_extra_, any_result_, reusable_, mark_reused_,
+      copy_output_, supersede_, cancel_superseded_, revive_;
   Statement ready_, smallest_, promote_, next_due_, has_waiting_, clamp_due_, set_running_,
-      leave_running_, running_, count_crash_, hold_crashed_, input_, put_output_;
+      leave_running_, running_, count_crash_, hold_crashed_, put_output_;
   Statement cancel_jobs_, set_spec_, is_superseded_, pause_provider_, resume_provider_, pauses_,
       pass_over_;
-  Statement set_exported_, set_pruned_, prunable_, drop_output_, drop_extra_, drop_text_,
-      drop_input_;
+  Statement set_exported_, set_pruned_, prunable_, drop_output_, drop_extra_, drop_text_;
 };
 
 }  // namespace docmill

@@ -17,8 +17,8 @@
 
 namespace docmill {
 
-PieceStore::PieceStore(Database& db)
-    : db_(db),
+PieceStore::PieceStore(Database& db, Texts& texts)
+    : texts_(texts),
       block_(db, R"sql(
         UPDATE job SET state = 'blocked', level = level + 1, tries = 0, unsure = 0,
                raised_output_tokens = NULL, error_class = NULL, error_message = NULL
@@ -31,16 +31,13 @@ PieceStore::PieceStore(Database& db)
                ?2, coalesce(root_id, id), level, ?6, priority, route, 0, 'ready',
                ?7, ?8
         FROM job WHERE id = ?1)sql"),
-      find_input_(db, "SELECT id FROM job_input WHERE hash = ?1"),
-      insert_input_(db, "INSERT INTO job_input (hash, body) VALUES (?1, ?2)"),
       pieces_(db, R"sql(
         SELECT p.id, p.piece, p.state, coalesce(o.body, ''), coalesce(p.gap, ''),
                coalesce(o.attempt_id, 0)
         FROM job j JOIN job p ON p.parent_id = j.id AND p.piece_level = j.level
         LEFT JOIN job_output o ON o.job_id = p.id
         WHERE j.id = ?1 ORDER BY p.piece)sql"),
-      text_(db, R"sql(
-        SELECT i.body FROM job j JOIN job_input i ON i.id = j.input_id WHERE j.id = ?1)sql"),
+      input_(db, "SELECT input_id FROM job WHERE id = ?1"),
       completed_(db, R"sql(
         SELECT j.id FROM job p JOIN job j ON j.id = p.parent_id
         WHERE p.id = ?1 AND j.state = 'blocked' AND p.piece_level = j.level AND NOT EXISTS (
@@ -98,13 +95,7 @@ bool PieceStore::cut(JobId job, std::span<const NewPiece> pieces, std::int64_t n
   if (block_.change(job) != 1) return false;
   int number = 0;
   for (const NewPiece& piece : pieces) {
-    const std::string hash = sha256_of_parts({piece.text});
-    std::int64_t input = 0;
-    if (Cursor row = find_input_.run(Blob{hash}); row.next()) input = row.integer(0);
-    if (input == 0) {
-      insert_input_.change(Blob{hash}, piece.text);
-      input = last_insert_id(db_);
-    }
+    const std::int64_t input = texts_.keep(sha256_of_parts({piece.text}), piece.text);
     // Another text of the same document may have the same piece.
     const std::string own_hash = sha256_of_parts({std::to_string(job.value), piece.text});
     CHECK(insert_.change(job, ++number, Blob{own_hash}, input,
@@ -124,9 +115,9 @@ std::vector<Piece> PieceStore::pieces(JobId job) {
 }
 
 std::string PieceStore::text(JobId job) {
-  Cursor row = text_.run(job);
+  Cursor row = input_.run(job);
   CHECK(row.next());
-  return row.text(0);
+  return texts_.text(row.integer(0));
 }
 
 std::optional<JobId> PieceStore::completed_by(JobId piece) {

@@ -12,6 +12,7 @@
 
 #include "base/strong_id.h"
 #include "store/statement.h"
+#include "store/texts.h"
 
 namespace docmill {
 
@@ -32,7 +33,7 @@ struct Piece {
 
 class PieceStore {
  public:
-  explicit PieceStore(Database& db);
+  PieceStore(Database& db, Texts& texts);
 
   // A ready job is blocked by pieces from now on; they take over its route and priority. False when
   // it is not ready: nothing is changed.
@@ -63,10 +64,10 @@ class PieceStore {
   bool is_unwanted(JobId piece);
 
  private:
-  Database& db_;
-  Statement block_, insert_, find_input_, insert_input_, pieces_, text_, completed_, finish_,
-      put_output_, make_ready_, parent_, end_, cancel_below_, retry_, retry_documents_,
-      cancel_superseded_, revive_, unwanted_;
+  Texts& texts_;
+  Statement block_, insert_, pieces_, input_, completed_, finish_, put_output_, make_ready_,
+      parent_, end_, cancel_below_, retry_, retry_documents_, cancel_superseded_, revive_,
+      unwanted_;
 };
 
 }  // namespace docmill

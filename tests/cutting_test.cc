@@ -47,13 +47,13 @@ std::vector<std::string> texts(const std::vector<NewPiece>& pieces) {
   return all;
 }
 
-using Texts = std::vector<std::string>;
+using Words = std::vector<std::string>;
 
 }  // namespace
 
 TEST_CASE("a text is cut between paragraphs", "[cutting]") {
   const std::string text = "One one.\n\nTwo two.\n\n\nThree three.";
-  CHECK(texts(cut_text(text, 20, 0, by_bytes)) == Texts{"One one.\n\nTwo two.", "Three three."});
+  CHECK(texts(cut_text(text, 20, 0, by_bytes)) == Words{"One one.\n\nTwo two.", "Three three."});
   CHECK(put_together(cut_text(text, 20, 0, by_bytes)) == text);
   CHECK(cut_text(text, 1000, 0, by_bytes).size() == 1);
 }
@@ -61,7 +61,7 @@ TEST_CASE("a text is cut between paragraphs", "[cutting]") {
 TEST_CASE("a heading stays with what it stands above", "[cutting]") {
   const std::string text = "# A\n\nText of a here.\n\n# B\n\nText of b.";
   CHECK(texts(cut_text(text, 30, 0, by_bytes)) ==
-        Texts{"# A\n\nText of a here.", "# B\n\nText of b."});
+        Words{"# A\n\nText of a here.", "# B\n\nText of b."});
 }
 
 TEST_CASE("a fenced block is not cut where it fits", "[cutting]") {
@@ -75,10 +75,10 @@ TEST_CASE("a fenced block is not cut where it fits", "[cutting]") {
 TEST_CASE("a long paragraph is cut between sentences, a long sentence between words", "[cutting]") {
   CHECK(texts(cut_text("Dr. No came in. He sat down. He left.", 16, 0, by_bytes))[1] ==
         "He sat down.");
-  CHECK(texts(cut_text("one two three four", 9, 0, by_bytes)) == Texts{"one two", "three four"});
+  CHECK(texts(cut_text("one two three four", 9, 0, by_bytes)) == Words{"one two", "three four"});
   // Sentences of a script without spaces.
   CHECK(texts(cut_text("天地玄黃。宇宙洪荒。", 15, 0, by_bytes)) ==
-        Texts{"天地玄黃。", "宇宙洪荒。"});
+        Words{"天地玄黃。", "宇宙洪荒。"});
   // A word without an end, whole characters each.
   for (const std::string& piece :
        texts(cut_text(std::string(1000, 'x') + "ééé", 100, 0, by_bytes))) {
@@ -89,7 +89,7 @@ TEST_CASE("a long paragraph is cut between sentences, a long sentence between wo
 
 TEST_CASE("whatever the text, nothing of it is lost and every piece fits", "[cutting]") {
   std::mt19937_64 random(7);
-  const Texts parts = {"word ",
+  const Words parts = {"word ",
                        "a. ",
                        "\n",
                        "\n\n",
@@ -127,9 +127,9 @@ TEST_CASE("whatever the text, nothing of it is lost and every piece fits", "[cut
 TEST_CASE("pieces may begin with the last sentences of the one before", "[cutting]") {
   const std::string text = "One one. Two two.\n\nThree three. Four four. Five five.\n\nSix.";
   CHECK(texts(cut_text(text, 42, 12, by_bytes)) ==
-        Texts{"One one. Two two.\n\nThree three.", "Three three. Four four. Five five.\n\nSix."});
+        Words{"One one. Two two.\n\nThree three.", "Three three. Four four. Five five.\n\nSix."});
   CHECK(texts(cut_text(text, 40, 10, by_bytes)) ==  // the sentence before is too long
-        Texts{"One one. Two two.\n\nThree three.", "Four four. Five five.\n\nSix."});
+        Words{"One one. Two two.\n\nThree three.", "Four four. Five five.\n\nSix."});
 }
 
 TEST_CASE("a book is cut in time that grows with its length", "[cutting]") {

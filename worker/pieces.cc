@@ -27,7 +27,7 @@ Pieces::Pieces(JobQueue& queue, const Models& models, std::vector<std::filesyste
 Pieces::~Pieces() = default;
 
 std::string Pieces::text_of(const Job& job) {
-  if (job.level == 0) return queue_.jobs().input(job.input_id);
+  if (job.level == 0) return queue_.jobs().texts().text(job.input_id);
   return to_combine(queue_.jobs().pieces().pieces(job.id));
 }
 
