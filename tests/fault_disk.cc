@@ -90,7 +90,7 @@ int on_sector_size(sqlite3_file*) {
 }
 
 int on_characteristics(sqlite3_file*) {
-  return 0;  // this disk promises nothing
+  return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
 }
 
 int on_shm_map(sqlite3_file* file, int page, int size, int extend, void volatile** to) {
@@ -244,11 +244,16 @@ FaultDisk::File& FaultDisk::file(const std::string& path, bool was_there) {
 
 void FaultDisk::remember(sqlite3_file* real, File& file, std::int64_t offset, std::int64_t length) {
   for (std::int64_t sector = offset / kSector; sector * kSector < offset + length; ++sector) {
-    if (file.before.contains(sector)) continue;
-    std::string& bytes = file.before[sector];
+    const std::int64_t begin = std::max(offset - sector * kSector, std::int64_t{0});
+    const std::int64_t end = std::min(offset + length - sector * kSector, kSector);
+    const auto [it, is_new] = file.unsynced.try_emplace(sector, FaultDisk::Sector{"", begin, end});
+    Sector& touched = it->second;
+    touched.begin = std::min(touched.begin, begin);
+    touched.end = std::max(touched.end, end);
+    if (!is_new) continue;
     // What lies beyond the end reads as zeros.
-    bytes.resize(kSector);
-    real->pMethods->xRead(real, bytes.data(), kSector, sector * kSector);
+    touched.before.resize(kSector);
+    real->pMethods->xRead(real, touched.before.data(), kSector, sector * kSector);
   }
 }
 
@@ -256,7 +261,7 @@ void FaultDisk::synced(sqlite3_file* real, File& file) {
   sqlite3_int64 size = 0;
   real->pMethods->xFileSize(real, &size);
   file.synced_size = size;
-  file.before.clear();
+  file.unsynced.clear();
   file.is_entry_synced = true;  // SQLite syncs the folder with the first sync of a new file
 }
 
@@ -272,12 +277,15 @@ void FaultDisk::write_survivor(const std::string& path, File& file) {
   const auto now = static_cast<std::int64_t>(bytes.size());
   const std::int64_t longest = std::max(now, file.synced_size);
   bytes.resize(static_cast<std::size_t>((longest + kSector - 1) / kSector * kSector));
-  for (const auto& [sector, before] : file.before) {
+  for (const auto& [sector, touched] : file.unsynced) {
     if ((sector + 1) * kSector > static_cast<std::int64_t>(bytes.size())) continue;
     const std::uint64_t luck = random_() % 3;
     if (luck == 0) continue;  // kept
-    const std::string luckless = luck == 1 ? before : garbage(random_, kSector);
-    bytes.replace(static_cast<std::size_t>(sector * kSector), kSector, luckless);
+    const auto length = static_cast<std::size_t>(touched.end - touched.begin);
+    const auto begin = static_cast<std::size_t>(touched.begin);
+    const std::string luckless =
+        luck == 1 ? touched.before.substr(begin, length) : garbage(random_, length);
+    bytes.replace(static_cast<std::size_t>(sector * kSector) + begin, length, luckless);
   }
   const std::int64_t least = std::min(now, file.synced_size);
   std::int64_t length = longest;

@@ -4,9 +4,16 @@
 // is SQLite's default, so that the store under test needs to know nothing of it.
 //
 // What was written and not synced is a matter of luck. Of each 512-byte sector the disk remembers
-// what was there at the last sync; when the power goes, each is kept, dropped or turned to garbage,
-// a file that grew or shrank has some length in between, a file whose creation was not synced may
-// be missing, and -shm, which is memory, holds anything. From then on every operation fails.
+// what was there at the last sync; when the power goes, what was written of it since is kept,
+// dropped or turned to garbage, a file that grew or shrank has some length in between, a file whose
+// creation was not synced may be missing, and -shm, which is memory, holds anything. From then on
+// every operation fails.
+//
+// The rest of a sector stays as it was, which SQLite takes for granted
+// (https://sqlite.org/psow.html). Where a disk does not promise that, SQLite fills the last sector
+// of each commit; but once those fillings are torn, and it recovers, it writes on into that sector,
+// and the next loss of power takes the commit. So no program keeps its promises on such a disk, and
+// this is none.
 
 #include <sqlite3.h>
 
@@ -43,8 +50,12 @@ class FaultDisk {
   void heal();
 
   // --- for the VFS ---
+  struct Sector {
+    std::string before;       // what the last sync left there
+    std::int64_t begin, end;  // what of it was written since
+  };
   struct File {
-    std::map<std::int64_t, std::string> before;  // by sector: what the last sync left there
+    std::map<std::int64_t, Sector> unsynced;  // by number
     std::int64_t synced_size = 0;
     bool is_entry_synced = false;  // the folder knows of it
   };
