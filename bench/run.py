@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -26,8 +27,8 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-FILLER = " The quick brown fox jumps over the lazy dog." * 50
 TEXT_BYTES = 2048
+PROSE_BYTES = 1 << 20
 PATIENCE_S = 1800  # then a contestant is killed; the longest, a million jobs, takes minutes
 
 
@@ -43,6 +44,23 @@ class Run:
 def spread(values, digits=2):
     middle = statistics.median(values)
     return f"{middle:,.{digits}f} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
+
+
+def prose():
+    """Sentences of made words, as often as words are: it packs about as well as English does."""
+    dice = random.Random(1)
+    syllables = [a + b + c for a in "bdfglmnprst" for b in "aeiou" for c in ("", "n", "r", "st")]
+    words = sorted(
+        {"".join(dice.choices(syllables, k=dice.choice((1, 1, 2, 2, 3)))) for _ in range(6000)},
+        key=lambda word: (len(word) + dice.uniform(0, 6)),
+    )
+    often = [1 / (rank + 3) for rank in range(len(words))]
+    sentences = []
+    while sum(map(len, sentences)) < PROSE_BYTES:
+        for _ in range(500):
+            said = dice.choices(words, often, k=dice.randint(6, 22))
+            sentences.append(" ".join(said).capitalize() + ". ")
+    return "".join(sentences)
 
 
 def free_port():
@@ -81,6 +99,7 @@ class Bench:
         self.cert = root / "cert.pem"
         self.plain_port, self.tls_port = free_port(), free_port()
         self.docs = {}
+        self.prose = prose()
 
     # --- the provider
 
@@ -153,13 +172,16 @@ class Bench:
 
     # --- docmill's side
 
+    def text(self, number):
+        at = number * 4099 % (len(self.prose) - TEXT_BYTES)
+        return (f"Document {number}. " + self.prose[at : at + TEXT_BYTES])[:TEXT_BYTES]
+
     def documents(self, count):
         if count not in self.docs:
             path = self.root / f"docs-{count}.jsonl"
             with open(path, "w") as out:
                 for i in range(count):
-                    text = (f"Document {i}." + FILLER)[:TEXT_BYTES]
-                    out.write(json.dumps({"id": f"doc-{i}", "text": text}) + "\n")
+                    out.write(json.dumps({"id": f"doc-{i}", "text": self.text(i)}) + "\n")
             self.docs[count] = path
         return self.docs[count]
 
@@ -206,8 +228,8 @@ chain = ["bench"]
             with sqlite3.connect(folder / "bench.db") as store:
                 done = store.execute("SELECT count(*) FROM job_output").fetchone()[0]
                 inputs, outputs = (
-                    store.execute(f"SELECT sum(length(body)) FROM {table}").fetchone()[0]
-                    for table in ("job_input", "job_output")
+                    store.execute(f"SELECT sum({bytes_of}) FROM {table}").fetchone()[0]
+                    for table, bytes_of in (("job", "text_bytes"), ("job_output", "length(body)"))
                 )
             store.close()
             assert done == jobs, f"{done} of {jobs} results"
@@ -306,7 +328,7 @@ chain = ["bench"]
         for i in range(jobs):
             name = folder_of_files / f"{i % 100:02}" / f"{i}.txt"
             name.parent.mkdir(exist_ok=True)
-            name.write_text((f"Document {i}." + FILLER)[:TEXT_BYTES])
+            name.write_text(self.text(i))
 
         def submitted(what):
             with self.fresh(64, self.base_url()) as folder:

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+
 #include "base/errors.h"
+#include "store/packed.h"
 #include "store/snapshot.h"
 #include "tasks/new_job.h"
 #include "worker/nudge.h"
@@ -10,9 +13,16 @@
 namespace docmill {
 namespace {
 
+using namespace std::chrono_literals;
+
 // So many documents, or bytes, a transaction.
 constexpr std::size_t kJobsAtOnce = 1000;
 constexpr std::size_t kBytesAtOnce = 16 << 20;
+
+// By the thread that would wait for the other: it is as much work as all of the rest.
+void pack(NewJob& job) {
+  if (job.text && !job.frame) job.frame = packed(*job.text);
+}
 
 }  // namespace
 
@@ -30,6 +40,8 @@ void Queueing::add(Document document, int route, const BatchSpec& spec) {
   std::string request = document.error.empty() ? request_hash(spec, document) : "";
   jobs_.push_back(new_job(std::move(document), terms_.priority, route));
   jobs_.back().request_hash = std::move(request);
+  const bool is_ahead = queued_.valid() && queued_.wait_for(0s) != std::future_status::ready;
+  if (is_ahead) pack(jobs_.back());
   if (jobs_.size() >= kJobsAtOnce || bytes_ >= kBytesAtOnce) flush(spec);
 }
 
@@ -64,6 +76,7 @@ void Queueing::count(const Queued& queued, const BatchSpec& spec) {
 Queueing::Queued Queueing::queue(std::vector<NewJob> jobs, const BatchSpec& spec) {
   if (spec.routes.size() > known_routes_) write_routes(spec);
   if (!terms_.fresh) take_over_results(jobs, spec);
+  for (NewJob& job : jobs) pack(job);
   std::vector<Added> added = opened_.queue.add_in_transaction(batch_.id, jobs);
   nudge_worker(opened_.store);
   return {std::move(jobs), std::move(added)};

@@ -40,8 +40,9 @@ struct NewJob {
   std::string item_key;
   std::string source;
   std::optional<std::string> text;
-  std::string content_hash;  // 32 bytes
-  std::string request_hash;  // 32 bytes, or empty
+  std::optional<std::string> frame;  // packed() of the text; absent: the store does it
+  std::string content_hash;          // 32 bytes
+  std::string request_hash;          // 32 bytes, or empty
   // Its result is that of this job, which was paid for already, and cost so much.
   std::optional<JobId> reuses;
   std::int64_t saved_pusd = 0;

@@ -60,7 +60,7 @@ Job read_job(Cursor& row) {
 
 std::optional<std::int64_t> keep_text(Texts& texts, const NewJob& job) {
   if (!job.text) return std::nullopt;
-  return texts.keep(job.content_hash, *job.text);
+  return texts.keep(job.content_hash, *job.text, job.frame);
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ class Cursor {
   bool next() { return statement_.executeStep(); }
 
   bool is_null(int column) { return statement_.isColumnNull(column); }
+  bool is_blob(int column) { return statement_.getColumn(column).isBlob(); }
   std::int64_t integer(int column) { return statement_.getColumn(column).getInt64(); }
   int small(int column) { return statement_.getColumn(column).getInt(); }
   double real(int column) { return statement_.getColumn(column).getDouble(); }

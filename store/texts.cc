@@ -1,6 +1,11 @@
 #include "store/texts.h"
 
+#include <SQLiteCpp/Exception.h>
+#include <fmt/format.h>
+#include <sqlite3.h>
+
 #include "base/check.h"
+#include "store/packed.h"
 
 namespace docmill {
 
@@ -13,8 +18,12 @@ Texts::Texts(Database& db)
         DELETE FROM job_input WHERE id = ?1 AND NOT EXISTS (
           SELECT 1 FROM job INDEXED BY job_by_input WHERE input_id = ?1))sql") {}
 
-std::int64_t Texts::keep(const std::string& hash, const std::string& text) {
-  if (insert_.change(Blob{hash}, text) == 1) return last_insert_id(db_);
+std::int64_t Texts::keep(const std::string& hash, const std::string& text,
+                         const std::optional<std::string>& frame) {
+  const std::string body = frame ? *frame : packed(text);
+  const int added =
+      body.empty() ? insert_.change(Blob{hash}, text) : insert_.change(Blob{hash}, Blob{body});
+  if (added == 1) return last_insert_id(db_);
   Cursor row = find_.run(Blob{hash});
   CHECK(row.next());
   return row.integer(0);
@@ -23,7 +32,12 @@ std::int64_t Texts::keep(const std::string& hash, const std::string& text) {
 std::string Texts::text(std::int64_t id) {
   Cursor row = text_.run(id);
   CHECK(row.next());
-  return row.text(0);
+  std::string body = row.text(0);
+  if (!row.is_blob(0)) return body;
+  std::optional<std::string> text = unpacked(body);
+  if (text) return std::move(*text);
+  throw SQLite::Exception(
+      fmt::format("the text with id {} in job_input is not as it was packed", id), SQLITE_CORRUPT);
 }
 
 void Texts::drop(std::int64_t id) {

@@ -17,7 +17,7 @@ using namespace docmill;
 
 namespace {
 
-const std::vector<std::string> kTexts = {"one", "two", "three"};
+const std::vector<std::string> kTexts = {"one", "two", "three " + std::string(1000, '.')};
 
 class IoErrorTest : public WorkerTest {
  public:
@@ -46,7 +46,7 @@ class IoErrorTest : public WorkerTest {
         LEFT JOIN job_output o ON o.job_id = j.id ORDER BY j.id)sql");
     std::vector<std::string> texts;
     while (jobs.executeStep()) {
-      texts.push_back(jobs.getColumn(0).getString());
+      texts.push_back(kept_text(jobs.getColumn(0)));
       if (jobs.getColumn(1).getString() != "done") return "not all are done";
       if (jobs.getColumn(2).getString() != "answer to " + texts.back()) return "another's result";
     }

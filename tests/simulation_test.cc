@@ -203,6 +203,7 @@ class Simulation {
       document.id = fmt::format("d{}", ++documents_);
       document.source = "simulated";
       document.text = fmt::format("document {}", documents_);
+      if (documents_ % 2 == 0) document.text += std::string(300, '.');  // is packed
       draw_fates(document.text, chain);
       jobs.push_back(new_job(std::move(document), static_cast<std::int64_t>(below(3)), 0));
     }
@@ -361,7 +362,7 @@ class Simulation {
       FROM job j JOIN job_input i ON i.id = j.input_id LEFT JOIN job_output o ON o.job_id = j.id
       )sql");
     while (rows.executeStep()) {
-      const std::string text = rows.getColumn(0).getString();
+      const std::string text = kept_text(rows.getColumn(0));
       const std::string state = rows.getColumn(1).getString();
       const std::string error_class = rows.getColumn(2).getString();
       const std::string output = rows.getColumn(3).getString();

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "report/cost_report.h"
+#include "store/packed.h"
 #include "store/report_reader.h"
 #include "tasks/new_job.h"
 #include "tasks/task.h"
@@ -42,6 +43,10 @@ Scratch::Scratch(const std::filesystem::path& parent) {
 Scratch::~Scratch() {
   std::error_code ignored;
   std::filesystem::remove_all(path, ignored);
+}
+
+std::string kept_text(SQLite::Column body) {
+  return body.isBlob() ? unpacked(body.getString()).value() : body.getString();
 }
 
 void pretend_reboot(const std::filesystem::path& store) {

@@ -3,6 +3,8 @@
 // The world as the worker's tests see it: a real store in a folder of its own, a clock that moves
 // only when somebody waits, and a provider whose replies are scripted.
 
+#include <SQLiteCpp/Column.h>
+
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -43,6 +45,9 @@ class Scratch {
 
 // The last holder of the worker's lock has had its death in another boot.
 void pretend_reboot(const std::filesystem::path& store);
+
+// A text out of job_input.body.
+std::string kept_text(SQLite::Column body);
 
 // Thrown where a process would have died. What is in memory then is lost with the objects.
 struct Died {};
