@@ -132,13 +132,26 @@ TEST_CASE("connection: of many requests on dying connections none is sent twice"
   for (const AttemptId attempt : attempts) CHECK(times_seen(server, attempt) == 1);
 }
 
+TEST_CASE("connection: the tenth dying connection of a handle is told as the first was") {
+  RawServer server([](const Seen& seen) {
+    return seen.number == 2 ? Play{.bytes = "", .then = Then::close} : Play{http_200("{}")};
+  });
+  Caller caller({quick_provider("p", server.url())});
+  for (int i = 0; i < 10; ++i) {
+    CHECK(caller.ask("p").exchange == Exchange::complete);
+    CHECK(caller.ask("p").exchange == Exchange::resend_stopped);
+  }
+}
+
 TEST_CASE("connection: a server that closes idle connections costs no request twice") {
   RawServer server([](const Seen&) { return Play{.bytes = http_200("{}"), .then = Then::close}; });
   Caller caller({quick_provider("p", server.url())});
 
   for (int i = 0; i < 50; ++i) {
     const AttemptId attempt = caller.start("p");
-    const Exchange exchange = caller.finish(attempt).exchange;
+    const HttpReply reply = caller.finish(attempt);
+    const Exchange exchange = reply.exchange;
+    INFO("exchange " << static_cast<int>(exchange) << ": " << reply.detail);
     CHECK((exchange == Exchange::complete || exchange == Exchange::resend_stopped));
     // A request on a connection that was closed already was not read by anybody.
     CHECK(times_seen(server, attempt) == (exchange == Exchange::complete ? 1 : 0));

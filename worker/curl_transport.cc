@@ -458,6 +458,9 @@ void CurlTransport::end(Transfer& transfer, Exchange exchange, std::string detai
   reply.total_ms = reply.received_at_ms - transfer.sent_ms;
   if (transfer.stream) reply.streamed = transfer.stream->take();
   curl_multi_remove_handle(multi_->handle, transfer.easy);
+  // libcurl counts a handle's dying connections, and from the fifth on says "cut" without asking to
+  // send again. Only a reset forgets them.
+  if (exchange != Exchange::complete) transfer.prepared_for = nullptr;
   flying_.erase(transfer.request.attempt.value);
   options_.blame(transfer.request.job);
   received_.push_back(read_reply(transfer.request, std::move(reply), transfer.endpoint->key));
