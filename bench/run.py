@@ -196,7 +196,7 @@ in_flight = {in_flight}
 base_url = "{url}"
 in_flight = {in_flight}
 ca_file = "{self.cert}"
-requests_per_minute = 1000000
+requests_per_minute = 1000000000
 [models.bench]
 provider = "local"
 input = 0.42

@@ -204,7 +204,7 @@ Model read_model(const std::string& key, TomlTable& table, const Providers& prov
 
 Rates read_rates(TomlTable& table) {
   Rates rates;
-  rates.requests = table.number("requests_per_minute", 0.001, 1e6);
+  rates.requests = table.number("requests_per_minute", 0.001, 1e9);
   rates.tokens = table.number("tokens_per_minute", 1, 1e12);
   rates.input_tokens = table.number("input_tokens_per_minute", 1, 1e12);
   rates.output_tokens = table.number("output_tokens_per_minute", 1, 1e12);

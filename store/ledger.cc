@@ -21,8 +21,10 @@ Ledger::Ledger(Database& db)
                              model_asked, opened_at, request_bytes, max_output_tokens,
                              ceiling_pusd, ceiling_price_id, waited_for, estimated_tokens, kind)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-                CASE (SELECT model FROM attempt WHERE job_id = ?1 AND number = ?3 - 1)
-                  WHEN ?7 THEN 'retry' ELSE iif(?3 = 1, 'first', 'fallback') END))sql"),
+                CASE WHEN ?3 = 1 THEN 'first'
+                  WHEN (SELECT model FROM attempt WHERE job_id = ?1 AND number = ?3 - 1) = ?7
+                    THEN 'retry'
+                  ELSE 'fallback' END))sql"),
       money_of_(db, R"sql(
         SELECT ceiling_pusd FROM attempt WHERE id = ?1)sql"),
       settle_(db, R"sql(

@@ -366,7 +366,7 @@ TEST_CASE("types and ranges are told with key and range") {
            "2: \"max_reply\" must be 65536 to 1073741824 bytes, such as 16777216 or \"16MiB\", not "
            "\"16MB\""},
           {provider_with("requests_per_minute = 0"),
-           "3: \"requests_per_minute\" must be a number from 0.001 to 1000000, not 0"},
+           "3: \"requests_per_minute\" must be a number from 0.001 to 1000000000, not 0"},
           {provider_with("burst = nan"),
            "3: \"burst\" must be a number from 0.001 to 3600, not nan"},
           {provider_with("deadline = \"0s\""),
