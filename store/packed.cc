@@ -3,6 +3,7 @@
 #include <zstd.h>
 
 #include <memory>
+#include <new>
 
 #include "base/check.h"
 
@@ -13,14 +14,14 @@ namespace {
 constexpr std::size_t kLeastBytes = 256;
 // The fastest that makes half of English prose of 2 KiB; 3 makes a hundredth less of it.
 constexpr int kLevel = 1;
-// SQLite's own limit of a value.
-constexpr unsigned long long kMostBytes = 1'000'000'000;
+// A document's own limit, so that a frame that lies of its size asks for no more memory than one.
+constexpr std::size_t kMostBytes = 64 << 20;
 
 // Kept for a thread's life: to make one costs more than a short text.
 ZSTD_CCtx* compressor() {
   thread_local const std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context = [] {
     std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> made(ZSTD_createCCtx(), &ZSTD_freeCCtx);
-    CHECK(made != nullptr);
+    if (made == nullptr) throw std::bad_alloc();
     CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(made.get(), ZSTD_c_compressionLevel, kLevel)));
     CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(made.get(), ZSTD_c_checksumFlag, 1)));
     return made;
@@ -31,14 +32,14 @@ ZSTD_CCtx* compressor() {
 ZSTD_DCtx* decompressor() {
   thread_local const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
                                                                                 &ZSTD_freeDCtx);
-  CHECK(context != nullptr);
+  if (context == nullptr) throw std::bad_alloc();
   return context.get();
 }
 
 }  // namespace
 
 std::string packed(std::string_view text) {
-  if (text.size() < kLeastBytes) return "";
+  if (text.size() < kLeastBytes || text.size() > kMostBytes) return "";
   // What does not fit is not worth it.
   std::string frame(text.size() - text.size() / 8, '\0');
   const std::size_t bytes =

@@ -49,6 +49,7 @@ TEST_CASE("a text that hardly packs stays as it is") {
   CHECK(packed("") == "");
   CHECK(packed(prose(255)) == "");
   CHECK(packed(noise(2048)) == "");
+  CHECK(packed(std::string((64 << 20) + 1, 'x')) == "");
 }
 
 TEST_CASE("a frame that has changed is never taken for another text") {
@@ -67,7 +68,7 @@ TEST_CASE("a frame that has changed is never taken for another text") {
 }
 
 TEST_CASE(
-    "a frame that says it holds more than a value can be is refused before that is allocated") {
+    "a frame that says it holds more than a document may is refused before that is allocated") {
   // Magic number; a window of 1 KiB and eight bytes of content size, which say 2^40.
   const std::string head("\x28\xB5\x2F\xFD\xC0\x00\x00\x00\x00\x00\x00\x01\x00\x00", 14);
   CHECK_FALSE(unpacked(head));
