@@ -51,9 +51,9 @@ std::string packed(std::string_view text) {
 }
 
 std::optional<std::string> unpacked(std::string_view frame) {
-  // What says that there is none, or no frame, is larger than any.
+  // Its words for "unknown" and "no frame" are larger than any size; of nothing no frame is made.
   const unsigned long long bytes = ZSTD_getFrameContentSize(frame.data(), frame.size());
-  if (bytes > kMostBytes) return std::nullopt;
+  if (bytes == 0 || bytes > kMostBytes) return std::nullopt;
   std::string text(bytes, '\0');
   const std::size_t got =
       ZSTD_decompressDCtx(decompressor(), text.data(), text.size(), frame.data(), frame.size());

@@ -72,6 +72,9 @@ TEST_CASE(
   // Magic number; a window of 1 KiB and eight bytes of content size, which say 2^40.
   const std::string head("\x28\xB5\x2F\xFD\xC0\x00\x00\x00\x00\x00\x00\x01\x00\x00", 14);
   CHECK_FALSE(unpacked(head));
+  CHECK_FALSE(unpacked(""));
+  const std::string skippable("\x50\x2A\x4D\x18\x02\x00\x00\x00xx", 10);
+  CHECK_FALSE(unpacked(skippable));
 }
 
 TEST_CASE("texts are kept once, packed or as they are, and older ones are read") {

@@ -195,7 +195,9 @@ TEST_CASE_METHOD(WorkerLifeTest, "a provider that goes away and comes back loses
   CHECK(breaches_of_results(store, "b", texts) == Breaches());
   CHECK(breaches_of_ledger(store, sent()) == Breaches());
   CHECK(breaches_of_money(store, sent(), kPriceOfOnly) == Breaches());
-  CHECK(store.number(kCountUnknown) <= 16);
+  // What flew, and what a turn started in the place of the first that were lost, before the rest
+  // was.
+  CHECK(store.number(kCountUnknown) <= 2 * 16);
 }
 
 TEST_CASE_METHOD(WorkerLifeTest, "a run that is interrupted hands out what it has and goes on",
