@@ -9,11 +9,9 @@
 // creation was not synced may be missing, and -shm, which is memory, holds anything. From then on
 // every operation fails.
 //
-// The rest of a sector stays as it was, which SQLite takes for granted
-// (https://sqlite.org/psow.html). Where a disk does not promise that, SQLite fills the last sector
-// of each commit; but once those fillings are torn, and it recovers, it writes on into that sector,
-// and the next loss of power takes the commit. So no program keeps its promises on such a disk, and
-// this is none.
+// The rest of a sector stays as it was: SQLite takes that for granted on unix
+// (https://sqlite.org/psow.html), and docmill with it. A disk that does not keep it can lose the
+// last commit to the next one's write.
 
 #include <sqlite3.h>
 
