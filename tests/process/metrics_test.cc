@@ -52,7 +52,7 @@ daily = 50
 TEST_CASE_METHOD(MillTest, "metrics agree with the ledger, and health with the worker",
                  "[process]") {
   simulate("");
-  const std::string port = std::to_string(20'000 + getpid() % 20'000);
+  const std::string port = std::to_string(free_port());
   const std::string base = "http://127.0.0.1:" + port;
   configure(std::string(kConfig) + "[metrics]\nport = " + port + "\n");
   write_texts("docs.jsonl", 40);
@@ -94,8 +94,8 @@ TEST_CASE_METHOD(MillTest, "metrics agree with the ledger, and health with the w
 }
 
 TEST_CASE_METHOD(MillTest, "documents that wait are counted with their age", "[process]") {
-  simulate("--latency 2s");
-  const std::string port = std::to_string(20'000 + getpid() % 20'000);
+  simulate("--latency 20s");
+  const std::string port = std::to_string(free_port());
   configure(
       "[worker]\nin_flight = 2\n[providers.sim]\nbase_url = \"@URL@\"\n[models.m]\nprovider = "
       "\"sim\"\ninput = 1\noutput = 1\n[metrics]\nport = " +

@@ -1,13 +1,19 @@
 #include "tests/process/mill_test.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+
+#include "base/file.h"
 
 namespace docmill::process_test {
 namespace {
@@ -209,6 +215,22 @@ Ran MillTest::docmill(const std::string& words) {
 
 json MillTest::status(const std::string& batch) {
   return docmill("status --json " + batch).json().at("batches").at(0);
+}
+
+int free_port() {
+  constexpr int kPortsOfAProcess = 20;
+  const int first = 10'000 + getpid() % 1000 * kPortsOfAProcess;  // below net.ipv4's 32768
+  for (int port = first; port < first + kPortsOfAProcess; ++port) {
+    const Fd probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    if (bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+      return port;
+    }
+  }
+  throw std::runtime_error("no free port");
 }
 
 int test_scale() {

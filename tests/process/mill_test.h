@@ -104,6 +104,11 @@ class MillTest {
   int started_ = 0;
 };
 
+// A port on 127.0.0.1 that nothing has, for a server that cannot be told 0. It is below those that
+// the kernel gives to connections, so none takes it meanwhile; another process of tests looks
+// elsewhere.
+int free_port();
+
 // 5 with DOCMILL_LONG_TESTS=1, else 1.
 int test_scale();
 
