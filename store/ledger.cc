@@ -49,6 +49,9 @@ Ledger::Ledger(Database& db)
                a.ceiling_price_id
         FROM attempt a INDEXED BY attempt_unsure LEFT JOIN job j ON j.id = a.job_id
         WHERE a.cost_basis = 'unknown' AND a.batch_id = ?1 ORDER BY a.id)sql"),
+      unknown_count_(db, R"sql(
+        SELECT count(*) FROM attempt INDEXED BY attempt_unsure
+        WHERE cost_basis = 'unknown')sql"),
       start_worker_(db, R"sql(
         INSERT INTO worker (pid, version, started_at, seen_at) VALUES (?1, ?2, ?3, ?3))sql"),
       publish_worker_(db, R"sql(
@@ -133,6 +136,12 @@ std::vector<OpenAttempt> Ledger::open_attempts() {
     attempts.push_back({{row.integer(0)}, {row.integer(1)}, {row.integer(2)}});
   }
   return attempts;
+}
+
+std::int64_t Ledger::unknown_count() {
+  Cursor row = unknown_count_.run();
+  CHECK(row.next());
+  return row.integer(0);
 }
 
 std::vector<UnknownAttempt> Ledger::unknown_attempts(BatchId batch) {

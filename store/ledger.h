@@ -33,6 +33,7 @@ class Ledger {
 
   std::vector<OpenAttempt> open_attempts();
   std::vector<UnknownAttempt> unknown_attempts(BatchId batch);
+  std::int64_t unknown_count();  // of all batches
 
   WorkerId start_worker(int pid, const std::string& version, std::int64_t now_ms);
   // Published for `status`.
@@ -47,7 +48,7 @@ class Ledger {
   // Requests sent to a model since `since_ms`, newest first.
   std::vector<SentRow> sent_since(const std::string& model, std::int64_t since_ms);
   // What the requests opened since `since_ms` have cost or may cost, by tenant and UTC day. Reads
-  // them all: for the start of a worker.
+  // them all: for the start of a worker, and after a person's word.
   std::vector<SpendingRow> spending_since(std::int64_t since_ms);
 
  private:
@@ -56,7 +57,7 @@ class Ledger {
   Statement money_of_;
   Statement settle_, resolve_;
   Statement open_attempts_;
-  Statement unknown_attempts_;
+  Statement unknown_attempts_, unknown_count_;
   Statement start_worker_;
   Statement publish_worker_;
   Statement end_worker_;

@@ -180,6 +180,43 @@ TEST_CASE_METHOD(WorkerTest, "the daily cap lets jobs wait for the next day") {
   CHECK_FALSE(batch().held_reason);
 }
 
+TEST_CASE_METHOD(WorkerTest, "a person's word on what is unknown makes room under a daily cap") {
+  chain = {"large"};
+  submit({"a document"}, "measure");
+  run_until_idle();
+  const AttemptRow measured = attempts("measure")[0];
+  options.caps.daily_pusd = measured.cost_pusd.value() + measured.ceiling_pusd.value();
+  options.drain = false;
+  Link quick("large");
+  quick.max_latency_ms = 3000;
+  chain = {quick, "small"};
+  net.script("large", {-3});
+  submit({"a document"});
+  SqliteCommit commit;
+  const auto life = start_life(commit);
+  const auto go_on = [&] {
+    for (int i = 0; i < 20; ++i) {
+      life->worker.turn();
+      life->transport.wait(clock.now + 1000);
+    }
+  };
+  go_on();
+  CHECK(net.sent.size() == 2);  // the cut one may have cost all that was left of the day
+  CHECK(state("d1") == "ready");
+  {
+    Database other(store, Access::read_write, commit);
+    JobQueue queue(other, clock, {});
+    Transaction transaction(other);
+    Word nothing;
+    nothing.cost_basis = "zero";
+    REQUIRE(queue.resolve(attempts()[0].id, batch().id, nothing));
+    transaction.commit();
+  }
+  go_on();
+  CHECK(net.sent.size() == 3);
+  CHECK(state("d1") == "done");
+}
+
 TEST_CASE_METHOD(WorkerTest, "caps by tenant bind that tenant alone, and survive a restart") {
   chain = {"large"};
   submit({"a document"}, "before");

@@ -38,9 +38,14 @@ std::int64_t month_after(std::int64_t time_ms) {
 void Caps::begin(Ledger& ledger, std::int64_t now_ms) {
   days_.clear();
   if (!is_any()) return;
+  unknown_ = ledger.unknown_count();
   for (const SpendingRow& row : ledger.spending_since(month_of(now_ms))) {
     days_[row.day_ms][row.tenant] += row.pusd;
   }
+}
+
+void Caps::follow(Ledger& ledger, std::int64_t now_ms) {
+  if (is_any() && ledger.unknown_count() != unknown_) begin(ledger, now_ms);
 }
 
 void Caps::add(const std::string& tenant, std::int64_t opened_at_ms, std::int64_t pusd) {

@@ -46,6 +46,8 @@ class Caps {
 
   // The sums of the periods that run now, from the ledger.
   void begin(Ledger& ledger, std::int64_t now_ms);
+  // Anew, when a person has said meanwhile what requests of unknown outcome cost.
+  void follow(Ledger& ledger, std::int64_t now_ms);
   // Nothing: a request that may cost so much may be opened now.
   std::optional<Refusal> refusal(const std::string& tenant, std::int64_t ceiling_pusd,
                                  std::int64_t now_ms) const;
@@ -53,12 +55,15 @@ class Caps {
   std::vector<Use> uses(std::int64_t now_ms) const;
   // A request was opened at that time with that ceiling, or what it may cost has become another.
   void add(const std::string& tenant, std::int64_t opened_at_ms, std::int64_t pusd);
+  // A request has ended with an unknown outcome: what it may cost goes on counting.
+  void add_unknown() { ++unknown_; }
 
  private:
   std::int64_t sum(const std::string& tenant, std::int64_t from_ms) const;
   CapOptions options_;
   // By the day's beginning and the tenant. Days before this month are forgotten at begin().
   std::map<std::int64_t, std::map<std::string, std::int64_t>> days_;
+  std::int64_t unknown_ = 0;  // requests of unknown outcome, as far as this worker knows
 };
 
 // The beginnings of the UTC day and month that hold the time, and of the ones after them.

@@ -244,6 +244,7 @@ void Worker::reload_agenda() {
   must_look_ = false;
   dry_pusd_.clear();
   agenda_.reload(queue_.jobs(), options_.only_batch);
+  caps_.follow(queue_.ledger(), clock_.now_ms());
   load_pauses();
 }
 

@@ -129,7 +129,9 @@ void Worker::settle(Flight& flight, Received& received) {
   }
   if (settlement.usage) add(counted.usage, *settlement.usage);
   counted.cost_pusd += settlement.cost_pusd.value_or(0);
-  if (settlement.cost_basis != "unknown") {
+  if (settlement.cost_basis == "unknown") {
+    caps_.add_unknown();
+  } else {
     caps_.add(flight.tenant, flight.claim.opened_at_ms,
               settlement.cost_pusd.value_or(0) - flight.claim.ceiling_pusd.value_or(0));
   }
