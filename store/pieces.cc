@@ -114,7 +114,7 @@ std::vector<Piece> PieceStore::pieces(JobId job) {
   return pieces;
 }
 
-std::string PieceStore::text(JobId job) {
+std::optional<std::string> PieceStore::text(JobId job) {
   Cursor row = input_.run(job);
   CHECK(row.next());
   return texts_.text(row.integer(0));

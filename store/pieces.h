@@ -41,7 +41,7 @@ class PieceStore {
   // The pieces of its latest cutting, in order.
   std::vector<Piece> pieces(JobId job);
   // The text that a job which was cut has itself.
-  std::string text(JobId job);
+  std::optional<std::string> text(JobId job);
   // The job that this piece belongs to, if it is blocked and all of its pieces are done now.
   std::optional<JobId> completed_by(JobId piece);
   // A blocked job has its result, or is ready for the request that combines its pieces. `changed`:

@@ -1,9 +1,5 @@
 #include "store/texts.h"
 
-#include <SQLiteCpp/Exception.h>
-#include <fmt/format.h>
-#include <sqlite3.h>
-
 #include "base/check.h"
 #include "store/packed.h"
 
@@ -29,15 +25,11 @@ std::int64_t Texts::keep(const std::string& hash, const std::string& text,
   return row.integer(0);
 }
 
-std::string Texts::text(std::int64_t id) {
+std::optional<std::string> Texts::text(std::int64_t id) {
   Cursor row = text_.run(id);
   CHECK(row.next());
   std::string body = row.text(0);
-  if (!row.is_blob(0)) return body;
-  std::optional<std::string> text = unpacked(body);
-  if (text) return std::move(*text);
-  throw SQLite::Exception(
-      fmt::format("the text with id {} in job_input is not as it was packed", id), SQLITE_CORRUPT);
+  return row.is_blob(0) ? unpacked(body) : std::optional(std::move(body));
 }
 
 void Texts::drop(std::int64_t id) {

@@ -19,8 +19,8 @@ class Texts {
   // it, where the caller had the time; absent: it is packed here.
   std::int64_t keep(const std::string& hash, const std::string& text,
                     const std::optional<std::string>& frame = std::nullopt);
-  // Throws SQLite::Exception, SQLITE_CORRUPT, when it is not as it was kept.
-  std::string text(std::int64_t id);
+  // Absent: what is on disk is not what was packed.
+  std::optional<std::string> text(std::int64_t id);
   // Unless a job needs it.
   void drop(std::int64_t id);
 

@@ -298,7 +298,7 @@ TEST_CASE_METHOD(QueueTest, "ready jobs come by priority, then in order of submi
   }
   std::string order;
   for (const Job& job : queue.jobs().ready(id, 0, 0, 10)) {
-    order += queue.jobs().texts().text(job.input_id) + " ";
+    order += queue.jobs().texts().text(job.input_id).value() + " ";
   }
   CHECK(order == "high first second low ");
 }

@@ -111,12 +111,6 @@ TEST_CASE("texts are kept once, packed or as they are, and older ones are read")
   CHECK(keep(older, std::nullopt) == as_it_was);
 
   db.connection().exec("UPDATE job_input SET body = x'28B52FFD00' WHERE typeof(body) = 'blob'");
-  std::string said;
-  try {
-    texts.text(here);
-  } catch (const SQLite::Exception& error) {
-    said = damage_met(error);
-  }
-  CHECK_THAT(said, Catch::Contains(fmt::format("the text with id {} in job_input", here)));
+  CHECK_FALSE(texts.text(here));
   transaction.commit();
 }

@@ -26,17 +26,20 @@ Pieces::Pieces(JobQueue& queue, const Models& models, std::vector<std::filesyste
 
 Pieces::~Pieces() = default;
 
-std::string Pieces::text_of(const Job& job) {
+std::optional<std::string> Pieces::text_of(const Job& job) {
   if (job.level == 0) return queue_.jobs().texts().text(job.input_id);
   return to_combine(queue_.jobs().pieces().pieces(job.id));
 }
 
-ChatRequest Pieces::request(const Job& job, const BatchSpec& spec, const Model& model) {
+std::optional<ChatRequest> Pieces::request(const Job& job, const BatchSpec& spec,
+                                           const Model& model) {
+  const std::optional<std::string> text = text_of(job);
+  if (!text) return std::nullopt;
   const bool is_combining = job.level > 0 || job.piece_level > 1;
   const bool is_to_mend =
       job.error_class == "invalid_output" || job.error_class == "changed_structure";
   const std::string complaint = is_to_mend ? job.error_message : "";
-  return request_for(spec, model, text_of(job), job.raised_output_tokens,
+  return request_for(spec, model, *text, job.raised_output_tokens,
                      is_combining ? Step::combine : Step::whole, complaint);
 }
 
@@ -72,14 +75,15 @@ bool Pieces::may_cut(const Job& job, const ChatRequest& request) const {
 bool Pieces::cut(const Job& job, const BatchSpec& spec, const ChatRequest& request,
                  const Model& model, bool in_half) {
   if (!may_cut(job, request)) return false;
-  const std::string text = text_of(job);
-  const TokenCount own = tokenizers_.count(model, text);
+  const std::optional<std::string> text = text_of(job);
+  if (!text) return false;
+  const TokenCount own = tokenizers_.count(model, *text);
   // Beside the text: the system's prompt, and what a prompt of the task's own puts around it.
   const std::int64_t beside = std::max<std::int64_t>(count(request, model).tokens - own.tokens, 0);
   std::int64_t most = room_for_text(spec, model, beside, own.is_exact);
   if (in_half) most = std::min(most, own.tokens / 2 + 1);
   const std::vector<NewPiece> pieces =
-      cut_text(text, most, overlap_tokens(spec, most),
+      cut_text(*text, most, overlap_tokens(spec, most),
                [&](std::string_view part) { return tokenizers_.count(model, part).tokens; });
   if (pieces.size() < 2 || pieces.size() > kMostPieces) return false;
   if (!queue_.cut(job, pieces)) return false;
@@ -102,7 +106,8 @@ const JsonSchema* Pieces::schema_of(const BatchSpec& spec) {
 
 CheckedAnswer Pieces::check(const Job& job, const BatchSpec& spec, const std::string& answer) {
   CheckedAnswer checked = check_answer(spec, answer, job.parent ? nullptr : schema_of(spec));
-  if (spec.kind == TaskKind::translate) checked.problem = structure_.problem(text_of(job), answer);
+  if (spec.kind != TaskKind::translate) return checked;
+  if (const auto text = text_of(job)) checked.problem = structure_.problem(*text, answer);
   return checked;
 }
 
@@ -128,7 +133,7 @@ bool Pieces::gather(const Job& done, const BatchSpec& spec) {
     }
     std::string problem;
     if (spec.kind == TaskKind::translate) {
-      problem = structure_.problem(store.text(*whole), *output);
+      if (const auto text = store.text(*whole)) problem = structure_.problem(*text, *output);
     }
     queue_.finish_whole(*whole, done.batch, pieces.back().attempt, *output, problem);
     log_debug("job={} put together from {} pieces", whole->value, pieces.size());

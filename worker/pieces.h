@@ -30,7 +30,8 @@ class Pieces {
   ~Pieces();
 
   // The request for the job on this model: for its text, or for what its pieces were made into.
-  ChatRequest request(const Job& job, const BatchSpec& spec, const Model& model);
+  // Absent: its text is damaged on disk.
+  std::optional<ChatRequest> request(const Job& job, const BatchSpec& spec, const Model& model);
   TokenCount count(const ChatRequest& request, const Model& model);
   // The request of so many tokens, or a translation's answer, does not fit.
   bool is_too_long(const BatchSpec& spec, const ChatRequest& request, const TokenCount& input,
@@ -40,7 +41,8 @@ class Pieces {
                        const ChatRequest& request);
 
   // Whether the answer is what the task asks for. Of a piece it need not have everything. A
-  // translation whose structure is not its source's is a result with a problem.
+  // translation whose structure is not its source's is a result with a problem; beside a source
+  // that is damaged on disk it is one without.
   CheckedAnswer check(const Job& job, const BatchSpec& spec, const std::string& answer);
 
   bool may_cut(const Job& job, const ChatRequest& request) const;
@@ -53,7 +55,7 @@ class Pieces {
 
  private:
   // The document's, or what its pieces were made into.
-  std::string text_of(const Job& job);
+  std::optional<std::string> text_of(const Job& job);
   // Null: it has none.
   const JsonSchema* schema_of(const BatchSpec& spec);
 

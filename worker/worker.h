@@ -127,6 +127,7 @@ class Worker {
   std::string unbounded_in(const AgendaBatch& batch, const ChatRequest& request) const;
   Start pass_over(Feed& feed, const Job& job, int position, const TokenCount& input,
                   const Model& model);
+  Start fail_unsent(Feed& feed, const Job& job, const std::string& error, const std::string& why);
   Start send_on(Feed& feed, const Job& job, const ClaimTerms& terms, EncodedRequest encoded,
                 Lane& lane);
   Onward onward_from(const Route& route, int position, const Job& job, const ChatRequest& request);
@@ -187,9 +188,8 @@ class Worker {
   std::int64_t next_unaided_start_ms_ = 0;  // the same, for what needs no person
   std::int64_t next_wake_ms_ = 0, asked_wake_ms_ = kNeverMs;
   std::optional<std::int64_t> stop_deadline_ms_, ends_at_ms_;
-  const Provider* connecting_ = nullptr;   // what could start waits for the first connection to it
-  std::int64_t lock_wanted_since_ms_ = 0;  // 0: it was free
-  std::int64_t lock_wait_told_ms_ = 0;
+  const Provider* connecting_ = nullptr;  // what could start waits for the first connection to it
+  std::int64_t lock_wanted_since_ms_ = 0, lock_wait_told_ms_ = 0;  // 0: it was free
   bool is_disk_full_ = false;
   bool is_cutting_ = false;  // abort() was called: what can be written is written, full disk or not
   bool must_look_ = true;

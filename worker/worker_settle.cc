@@ -178,7 +178,8 @@ void Worker::follow_pieces(const Flight& flight, const Outcome& outcome, Move mo
   } else if (move == Move::split) {
     const Model& model = flight.lane->model();
     must_look_ = true;
-    if (now_->pieces.cut(job, spec, now_->pieces.request(job, spec, model), model, true)) return;
+    const std::optional<ChatRequest> request = now_->pieces.request(job, spec, model);
+    if (request && now_->pieces.cut(job, spec, *request, model, true)) return;
     const int last = flight.claim.onward.chain_length - 1;
     queue_.pass_over(job, last, last + 1, outcome.error_class, outcome.error_message);
     if (!job.parent) note_end(job.batch, spec, outcome.error_class);

@@ -264,16 +264,27 @@ std::string Worker::unbounded_in(const AgendaBatch& batch, const ChatRequest& re
 
 Worker::Start Worker::pass_over(Feed& feed, const Job& job, int position, const TokenCount& input,
                                 const Model& model) {
-  const AgendaBatch& batch = *feed.batch;
-  const Route& route = batch.spec->routes[static_cast<std::size_t>(feed.route)];
-  lock_.set_suspect({});
+  const Route& route = feed.batch->spec->routes[static_cast<std::size_t>(feed.route)];
   const std::string why =
       fmt::format("the document has {}{} tokens with its prompt; {} takes {} with the answer",
                   input.is_exact ? "" : "about ", input.tokens, model.key, model.context_tokens);
   const int length = static_cast<int>(route.chain.size());
+  if (position + 1 == length) return fail_unsent(feed, job, "too_long", why);
+  lock_.set_suspect({});
   queue_.pass_over(job, position, length, "too_long", why);
-  const bool is_last = position + 1 == length;
-  if (is_last && !job.parent) note_end(batch.row.id, *batch.spec, "too_long");
+  has_more_ = true;
+  return Start::skipped;
+}
+
+// No model of its chain would take it.
+Worker::Start Worker::fail_unsent(Feed& feed, const Job& job, const std::string& error_class,
+                                  const std::string& why) {
+  const AgendaBatch& batch = *feed.batch;
+  lock_.set_suspect({});
+  const auto length =
+      static_cast<int>(batch.spec->routes[static_cast<std::size_t>(feed.route)].chain.size());
+  queue_.pass_over(job, length - 1, length, error_class, why);
+  if (!job.parent) note_end(batch.row.id, *batch.spec, error_class);
   has_more_ = true;
   return Start::skipped;
 }
@@ -287,14 +298,19 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   }
   const Provider& provider = now_->setup.providers.at(model.provider);
   lock_.set_suspect(job.id);
-  const ChatRequest request = now_->pieces.request(job, *batch.spec, model);
+  const std::optional<ChatRequest> read = now_->pieces.request(job, *batch.spec, model);
+  if (!read) {
+    const std::string why = fmt::format(
+        "the text with id {} in job_input is not as it was packed; docs/operations.md, \"A damaged "
+        "store\"",
+        job.input_id);
+    log_error("batch={} job={} fails: {}", batch.row.name, job.id.value, why);
+    return fail_unsent(feed, job, "damaged_text", why);
+  }
+  const ChatRequest& request = *read;
   if (const std::string what = unbounded_in(batch, request); !what.empty()) {
-    lock_.set_suspect({});
-    const int last = static_cast<int>(route.chain.size()) - 1;
-    queue_.pass_over(job, last, last + 1, "unbounded",
-                     fmt::format("under a cap a request needs a bound, and it has {}", what));
-    has_more_ = true;
-    return Start::skipped;
+    return fail_unsent(feed, job, "unbounded",
+                       fmt::format("under a cap a request needs a bound, and it has {}", what));
   }
   const TokenCount input = now_->pieces.count(request, model);
   if (now_->pieces.is_too_long(*batch.spec, request, input, model)) {

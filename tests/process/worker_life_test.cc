@@ -1,6 +1,7 @@
 // A worker's life as others see it: one a store, awake at once when there is work and idle when
 // there is none, and three ways to end.
 
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@
 
 namespace docmill::process_test {
 namespace {
+
+using nlohmann::json;
 
 constexpr const char* kSixteenInFlight = R"toml(
 [worker]
@@ -201,6 +204,45 @@ TEST_CASE_METHOD(WorkerLifeTest, "a provider that goes away and comes back loses
       SELECT count(*) FROM attempt WHERE cost_basis = 'unknown' AND opened_at <
         (SELECT min(settled_at) FROM attempt WHERE cost_basis = 'unknown'))sql") <= 16);
   CHECK(store.number(kCountUnknown) <= 2 * 16);
+}
+
+TEST_CASE_METHOD(WorkerLifeTest, "a text that is damaged on disk fails alone, and is never sent",
+                 "[process]") {
+  simulate("--latency 50ms");
+  configure(kSixteenInFlight);
+  std::string lines;
+  std::vector<std::string> texts;
+  for (int i = 0; i < 60; ++i) {
+    std::string& text = texts.emplace_back();
+    for (int k = 0; k < 40; ++k) text += fmt::format("Sentence {} of text {}. ", k, i);
+    lines += json({{"id", std::to_string(i)}, {"text", text}}).dump() + "\n";
+  }
+  write("docs.jsonl", lines);
+  REQUIRE(docmill("submit summarise docs.jsonl --batch b").code == 0);
+  {
+    SQLite::Database db(store_file.string(), SQLite::OPEN_READWRITE);
+    REQUIRE(db.exec("UPDATE job_input SET body = CAST(substr(body, 1, length(body) - 1) || x'00' "
+                    "AS BLOB) WHERE id = 31") == 1);
+  }
+  const Ran first = docmill("work --drain");
+  CHECK(first.code == 1);
+  CHECK(first.err.find("the text with id 31 in job_input") != std::string::npos);
+  CHECK(sent_count() == 59);
+  const std::vector<json> failed = docmill("results b --failed").lines();
+  REQUIRE(failed.size() == 1);
+  CHECK(failed[0].at("id") == "30");
+  CHECK(failed[0].at("error").at("class") == "damaged_text");
+
+  // As docs/operations.md has it.
+  {
+    SQLite::Database db(store_file.string(), SQLite::OPEN_READWRITE);
+    SQLite::Statement put(db, "UPDATE job_input SET body = ? WHERE id = 31");
+    put.bind(1, texts[30]);
+    REQUIRE(put.exec() == 1);
+  }
+  CHECK(docmill("retry b").code == 0);
+  CHECK(docmill("work --drain").code == 0);
+  CHECK(sent_count() == 60);
 }
 
 TEST_CASE_METHOD(WorkerLifeTest, "a run that is interrupted hands out what it has and goes on",
