@@ -1,6 +1,7 @@
 #include "store/texts.h"
 
 #include "base/check.h"
+#include "base/text.h"
 #include "store/packed.h"
 
 namespace docmill {
@@ -29,7 +30,8 @@ std::optional<std::string> Texts::text(std::int64_t id) {
   Cursor row = text_.run(id);
   CHECK(row.next());
   std::string body = row.text(0);
-  return row.is_blob(0) ? unpacked(body) : std::optional(std::move(body));
+  if (row.is_blob(0)) return unpacked(body);
+  return is_valid_utf8(body) ? std::optional(std::move(body)) : std::nullopt;
 }
 
 void Texts::drop(std::int64_t id) {

@@ -19,7 +19,7 @@ class Texts {
   // it, where the caller had the time; absent: it is packed here.
   std::int64_t keep(const std::string& hash, const std::string& text,
                     const std::optional<std::string>& frame = std::nullopt);
-  // Absent: what is on disk is not what was packed.
+  // Absent: what is on disk is not what was packed, or no UTF-8.
   std::optional<std::string> text(std::int64_t id);
   // Unless a job needs it.
   void drop(std::int64_t id);

@@ -112,5 +112,8 @@ TEST_CASE("texts are kept once, packed or as they are, and older ones are read")
 
   db.connection().exec("UPDATE job_input SET body = x'28B52FFD00' WHERE typeof(body) = 'blob'");
   CHECK_FALSE(texts.text(here));
+  db.connection().exec(
+      "UPDATE job_input SET body = CAST(x'41FF' AS TEXT) WHERE typeof(body) = 'text'");
+  CHECK_FALSE(texts.text(as_it_was));
   transaction.commit();
 }

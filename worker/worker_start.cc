@@ -301,7 +301,7 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   const std::optional<ChatRequest> read = now_->pieces.request(job, *batch.spec, model);
   if (!read) {
     const std::string why = fmt::format(
-        "the text with id {} in job_input is not as it was packed; docs/operations.md, \"A damaged "
+        "the text with id {} in job_input is not as it was kept; docs/operations.md, \"A damaged "
         "store\"",
         job.input_id);
     log_error("batch={} job={} fails: {}", batch.row.name, job.id.value, why);
