@@ -1,6 +1,5 @@
 #include "base/memory_file.h"
 
-#include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -15,14 +14,21 @@ MemoryFile::MemoryFile(std::string_view content) : fd_(memfd_create("docmill", M
     if (put <= 0) throw world_error_from_errno("a file in memory");
     content.remove_prefix(static_cast<std::size_t>(put));
   }
-}
-
-std::filesystem::path MemoryFile::path() const {
-  return fmt::format("/proc/{}/fd/{}", getpid(), fd_.get());
+  lseek(fd_.get(), 0, SEEK_SET);
 }
 
 std::string MemoryFile::content(std::int64_t max_bytes) const {
-  return read_file(path(), max_bytes).value_or(std::string());
+  const off_t size = lseek(fd_.get(), 0, SEEK_END);
+  if (size > max_bytes) return {};
+  std::string content(static_cast<std::size_t>(size), '\0');
+  std::size_t got = 0;
+  while (got < content.size()) {
+    const ssize_t part =
+        pread(fd_.get(), content.data() + got, content.size() - got, static_cast<off_t>(got));
+    if (part <= 0) throw world_error_from_errno("a file in memory");
+    got += static_cast<std::size_t>(part);
+  }
+  return content;
 }
 
 }  // namespace docmill

@@ -1,9 +1,8 @@
 #pragma once
 
-// A file in memory that a child reads or writes by its name under /proc.
+// A file in memory, for a child to read or write as its stdin or stdout.
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -13,10 +12,9 @@ namespace docmill {
 
 class MemoryFile {
  public:
-  // Throws WorldError.
+  // Throws WorldError. It is read from its beginning.
   explicit MemoryFile(std::string_view content = {});
-  // Good as long as this process lives and the object does.
-  std::filesystem::path path() const;
+  int fd() const { return fd_.get(); }
   // Empty when there is more.
   std::string content(std::int64_t max_bytes) const;
 

@@ -32,9 +32,16 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
 }
 
 // In the child: only calls that are safe after fork().
-void redirect(const char* path, int flags, int to) {
-  const int fd = open(path, flags | O_CLOEXEC, 0600);
+void redirect(int opened, const char* path, int flags, int to) {
+  const int fd = opened >= 0 ? opened : open(path, flags | O_CLOEXEC, 0600);
   if (fd < 0 || dup2(fd, to) < 0) _exit(kExecFailed);
+}
+
+void take_signals() {
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  signal(SIGPIPE, SIG_DFL);
 }
 
 void limit(int resource, std::int64_t most) {
@@ -62,9 +69,10 @@ Process::Process(const Command& command) {
     // Children must not outlive a parent that was itself killed.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (chdir(command.cwd.c_str()) != 0) _exit(kExecFailed);
-    redirect(command.in.c_str(), O_RDONLY, STDIN_FILENO);
-    redirect(command.out.c_str(), O_WRONLY | O_CREAT | O_APPEND, STDOUT_FILENO);
-    redirect(command.err.c_str(), O_WRONLY | O_CREAT | O_APPEND, STDERR_FILENO);
+    redirect(command.in_fd, command.in.c_str(), O_RDONLY, STDIN_FILENO);
+    redirect(command.out_fd, command.out.c_str(), O_WRONLY | O_CREAT | O_APPEND, STDOUT_FILENO);
+    redirect(command.err_fd, command.err.c_str(), O_WRONLY | O_CREAT | O_APPEND, STDERR_FILENO);
+    take_signals();
     limit(RLIMIT_AS, command.limits.memory_bytes);
     limit(RLIMIT_FSIZE, command.limits.file_bytes);
     limit(RLIMIT_CPU, command.limits.cpu_s);

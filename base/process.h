@@ -1,7 +1,8 @@
 #pragma once
 
 // Child processes: started by their argv and never through a shell, waited for with a deadline,
-// killed by the pid that was started and by nothing broader. They die with their parent.
+// killed by the pid that was started and by nothing broader. They die with their parent. Signals
+// reach them as a shell's children, whatever their parent blocks or ignores.
 
 #include <sys/types.h>
 
@@ -29,6 +30,7 @@ struct Command {
   std::filesystem::path in = "/dev/null";
   std::filesystem::path out = "/dev/null";
   std::filesystem::path err = "/dev/null";
+  int in_fd = -1, out_fd = -1, err_fd = -1;  // in their place, from where they stand; -1: none
   ProcessLimits limits = {};
 };
 

@@ -48,9 +48,8 @@ void FinishHook::start_next() {
                  {"DOCMILL_STORE", db_.file().string()},
                  {"DOCMILL_BATCH", end->name}};
   command.cwd = "/";
-  command.in = status.path();
-  command.out = output.path();
-  command.err = output.path();
+  command.in_fd = status.fd();
+  command.out_fd = command.err_fd = output.fd();
   command.limits.file_bytes = 0;
   run_.reset(
       new Run{*end, std::move(status), std::move(output), now_ms + kTimeoutMs, Process(command)});

@@ -48,8 +48,8 @@ Run run(std::vector<std::string> argv, std::int64_t memory_bytes) {
   command.argv = std::move(argv);
   command.env = {{"PATH", "/usr/bin:/bin"}, {"LC_ALL", "C.UTF-8"}, {"HOME", "/dev/null"}};
   command.cwd = "/";
-  command.out = out.path();
-  command.err = err.path();
+  command.out_fd = out.fd();
+  command.err_fd = err.fd();
   command.limits.memory_bytes = memory_bytes;
   command.limits.file_bytes = kMaxDocumentBytes;
   command.limits.cpu_s = kTimeoutMs / 1000;

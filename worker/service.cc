@@ -27,9 +27,13 @@ sigset_t handled_signals() {
 
 Signals::Signals() {
   const sigset_t set = handled_signals();
-  sigprocmask(SIG_BLOCK, &set, nullptr);
+  sigprocmask(SIG_BLOCK, &set, &blocked_before_);
   fd_ = Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd_.is_open()) throw world_error_from_errno("signalfd");
+}
+
+Signals::~Signals() {
+  sigprocmask(SIG_SETMASK, &blocked_before_, nullptr);
 }
 
 Signals::Seen Signals::take() {

@@ -3,16 +3,22 @@
 // What a service manager and a terminal tell the worker, and what it tells them: signals by
 // signalfd, sd_notify(3) by its datagram protocol, which is stable and needs no library.
 
+#include <signal.h>
+
+#include <cstdint>
 #include <string_view>
 
 #include "base/file.h"
 
 namespace docmill {
 
-// Blocks SIGTERM, SIGINT and SIGHUP for the process and reads them from a descriptor.
+// Blocks SIGTERM, SIGINT and SIGHUP for this thread, and those that it starts, and reads them from
+// a descriptor; until it goes.
 class Signals {
  public:
   Signals();
+  ~Signals();
+  Signals(const Signals&) = delete;
   int fd() const { return fd_.get(); }
 
   struct Seen {
@@ -23,6 +29,7 @@ class Signals {
   Seen take();
 
  private:
+  sigset_t blocked_before_;
   Fd fd_;
 };
 
