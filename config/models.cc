@@ -171,9 +171,10 @@ void check_provider(const TomlTable& table, const Model& model, const Providers&
 std::string unbounded_key_of(const std::string& extra_body) {
   if (extra_body.empty()) return "";
   const auto extra = nlohmann::json::parse(extra_body);
-  for (const char* key :
-       {"tools", "functions", "web_search_options", "plugins", "modalities", "audio", "best_of",
-        "prediction", "mcp_servers", "container", "models", "route", "provider"}) {
+  for (const char* key : kUnboundedKeys) {
+    if (extra.contains(key)) return key;
+  }
+  for (const char* key : {"tools", "functions"}) {
     if (extra.contains(key)) return key;
   }
   return "";

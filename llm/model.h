@@ -2,6 +2,7 @@
 
 // Providers and models as the config names them, and the chains built from models. Values only.
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -53,6 +54,11 @@ struct Provider {
 };
 
 enum class JsonMode { schema, object, none };
+
+// Members of a request by which the provider bills what no count of its bytes bounds.
+inline constexpr std::array kUnboundedKeys = {
+    "web_search_options", "plugins",   "modalities", "audio", "best_of", "prediction",
+    "mcp_servers",        "container", "models",     "route", "provider"};
 
 struct Model {
   std::string key;                  // as config, chains and reports name it

@@ -141,16 +141,17 @@ std::optional<PriceRow> PriceBook::asked(const std::string& key) const {
 
 std::optional<PriceRow> PriceBook::returned(const std::string& key,
                                             const std::string& model_returned,
-                                            std::int64_t now_ms) {
+                                            const std::optional<PriceRow>& asked_then,
+                                            std::int64_t sent_at_ms) {
   const Model& model = models_.at(key);
   const bool is_asked =
       model_returned.empty() || plain_model_name(model_returned) == plain_model_name(model.name);
-  if (is_asked) return asked(key);
+  if (is_asked) return asked_then;
   const auto known = others_.find({key, model_returned});
   if (known != others_.end()) return known->second;
-  auto price = other(model, model_returned, now_ms);
-  if (!price) price = asked(key);
-  if (price && others_.size() < kMostOthers) others_[{key, model_returned}] = *price;
+  const auto price = other(model, model_returned, sent_at_ms);
+  if (!price) return asked_then;
+  if (others_.size() < kMostOthers) others_[{key, model_returned}] = *price;
   return price;
 }
 

@@ -47,8 +47,10 @@ class PriceBook {
 
   // Nothing: unpriced.
   std::optional<PriceRow> asked(const std::string& key) const;
+  // `asked_then`: what asked() said when the request was sent.
   std::optional<PriceRow> returned(const std::string& key, const std::string& model_returned,
-                                   std::int64_t now_ms);
+                                   const std::optional<PriceRow>& asked_then,
+                                   std::int64_t sent_at_ms);
 
  private:
   std::optional<PriceRow> other(const Model& asked, const std::string& model_returned,

@@ -63,6 +63,15 @@ ExchangeRule rule_of(Exchange exchange) {
   return {Ending::cut, "cut", ""};
 }
 
+bool is_success(int status) {
+  return status >= 200 && status < 300;
+}
+
+bool has_error(JsonView body) {
+  const auto error = member(body, "error");
+  return error && !error->is_null();
+}
+
 bool is_sent(Exchange exchange) {
   return exchange != Exchange::not_sent && exchange != Exchange::certificate;
 }
@@ -253,7 +262,7 @@ void decode_success(const HttpReply& reply, const Provider& provider, DecodedRep
       decoded.service_tier = model_word(word_at(*usage, "service_tier"));
     }
   }
-  if (const auto error = member(*body, "error"); error && !error->is_null()) {
+  if (has_error(*body)) {
     return set_late_error(reply.body, filled_array_at(*body, "choices").has_value(), decoded);
   }
   if (provider.dialect == Dialect::openai) {
@@ -335,7 +344,7 @@ DecodedReply decode_reply(const HttpReply& reply, const Provider& provider) {
     set_outcome(decoded, rule.ending, rule.error_class, rule.message);
     if (!reply.detail.empty()) decoded.outcome.error_message += " (" + reply.detail + ")";
     decoded.outcome.may_be_billed = is_sent(reply.exchange);
-  } else if (reply.status >= 200 && reply.status < 300) {
+  } else if (is_success(reply.status)) {
     decode_success(reply, provider, decoded);
   } else {
     decode_failure(reply, provider, decoded);
@@ -362,11 +371,11 @@ void check_pin(DecodedReply& decoded, const Model& model) {
 }
 
 std::optional<std::string> raw_answer(const HttpReply& reply) {
-  if (reply.exchange != Exchange::complete || reply.status != 200 || reply.streamed) {
+  if (reply.exchange != Exchange::complete || !is_success(reply.status) || reply.streamed) {
     return std::nullopt;
   }
   const auto body = view_json(reply.body);
-  if (!body || !filled_array_at(*body, "choices") || member(*body, "error")) return std::nullopt;
+  if (!body || !filled_array_at(*body, "choices") || has_error(*body)) return std::nullopt;
   return std::string(trimmed(reply.body));
 }
 

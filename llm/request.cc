@@ -153,9 +153,13 @@ EncodedRequest RequestEncoder::encode(const ChatRequest& request, const Model& m
 std::string unbounded_in_body(const std::string& raw_body) {
   const auto body = parse_json(raw_body);
   if (!body || !body->is_object()) return {};
-  for (const char* key : {"web_search_options", "plugins", "modalities", "audio", "best_of",
-                          "prediction", "mcp_servers", "models", "route"}) {
+  for (const char* key : kUnboundedKeys) {
     if (body->contains(key)) return key;
+  }
+  // A tier that is dearer than the price; "auto" is whatever the account is set to.
+  if (const auto tier = body->find("service_tier"); tier != body->end() && !tier->is_null()) {
+    const std::string word = tier->is_string() ? tier->get<std::string>() : "";
+    if (word != "default" && word != "flex") return fmt::format("service_tier \"{}\"", word);
   }
   const auto listed = [](const nlohmann::json& object, const char* key) {
     const auto found = object.find(key);

@@ -31,6 +31,7 @@ struct Claim {
   Onward onward;
   bool is_capped = false;  // by its batch's own cap, or one of a period
   std::optional<std::int64_t> ceiling_pusd;
+  std::optional<PriceRow> price;  // of the model that was asked, when it was
 };
 
 // What a claim writes into the ledger.
@@ -43,12 +44,11 @@ struct ClaimTerms {
   std::string model;
   std::string model_asked;
   std::int64_t request_bytes = 0;
-  std::int64_t max_input_tokens = 0;  // a true bound: no tokenizer makes more of the request
   std::int64_t max_output_tokens = 0;
   std::int64_t estimated_tokens = 0;  // of the input
   std::string waited_for;  // what kept the job from this attempt; empty: nothing for long
-  std::string asked_tier;  // the service tier that the request asks for; empty: none
   std::optional<PriceRow> price;
+  std::int64_t ceiling_pusd = 0;  // the most that it may cost, when there is a price
 };
 
 struct Answer {

@@ -126,8 +126,7 @@ std::optional<Claim> JobQueue::claim(const Job& job, const ClaimTerms& terms) {
   attempt.estimated_tokens = terms.estimated_tokens;
   attempt.waited_for = terms.waited_for;
   if (terms.price) {
-    attempt.ceiling_pusd = ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens,
-                                        terms.price->price, terms.asked_tier);
+    attempt.ceiling_pusd = terms.ceiling_pusd;
     attempt.ceiling_price = terms.price->id;
   }
   if (!jobs_.reserve(job.batch, attempt.ceiling_pusd.value_or(0))) return std::nullopt;
@@ -140,6 +139,7 @@ std::optional<Claim> JobQueue::claim(const Job& job, const ClaimTerms& terms) {
   claim.opened_at_ms = attempt.opened_at_ms;
   claim.onward = terms.onward;
   claim.ceiling_pusd = attempt.ceiling_pusd;
+  claim.price = terms.price;
   CHECK(jobs_.set_running(job.id, claim.attempt));
   return claim;
 }

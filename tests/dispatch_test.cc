@@ -233,6 +233,76 @@ TEST_CASE_METHOD(WorkerTest, "caps by tenant bind that tenant alone, and survive
   CHECK(state("d1") == "done");
 }
 
+TEST_CASE_METHOD(WorkerTest,
+                 "a whole reply is an answer whatever its 2xx, and unbilled it is not free") {
+  task = "requests";
+  chain = {"large"};
+  const std::string usage = R"("usage":{"prompt_tokens":10,"completion_tokens":5})";
+  const std::string choices = R"("choices":[{"finish_reason":"stop","message":{"content":"x"}}])";
+  SECTION("an error of null is none") {
+    net.set_body("large", R"({"error":null,)" + choices + "," + usage + "}");
+    submit({R"({"messages":[{"role":"user","content":"x"}]})"});
+    run_until_idle();
+    CHECK(attempts()[0].cost_basis == "usage");
+  }
+  SECTION("no usage: nobody knows what it cost") {
+    net.set_body("large", "{" + choices + "}");
+    submit({R"({"messages":[{"role":"user","content":"x"}]})"});
+    run_until_idle();
+    CHECK(attempts()[0].cost_basis == "unknown");
+    CHECK(batch().reserved_pusd == attempts()[0].ceiling_pusd);
+  }
+  CHECK(state("d1") == "done");
+}
+
+TEST_CASE_METHOD(WorkerTest,
+                 "under a cap a tier without a price counts as the most it can have cost") {
+  chain = {"large"};
+  net.set_body("large", R"({"choices":[{"finish_reason":"stop","message":{"content":"x"}}],)"
+                        R"("usage":{"prompt_tokens":10,"completion_tokens":5},)"
+                        R"("service_tier":"priority"})");
+  submit({"without a cap"}, "free");
+  run_until_idle();
+  const std::int64_t ceiling_pusd = attempts("free")[0].ceiling_pusd.value();
+  CHECK(attempts("free")[0].cost_basis == "unpriced");
+  cap_pusd = 2 * ceiling_pusd + ceiling_pusd / 2;
+  submit({"without a cap", "without a caq", "without a car", "without a cas"});
+  run_until_idle();
+  CHECK(counts().done == 2);
+  CHECK(batch().reserved_pusd == 2 * ceiling_pusd);
+  CHECK(batch().held_reason);
+  CHECK(attempts()[0].cost_basis == "unknown");
+}
+
+TEST_CASE_METHOD(WorkerTest, "a request is billed by the price of when it was sent") {
+  chain = {"large"};
+  models["large"].price.reset();
+  net.latency_ms = 5000;
+  SqliteCommit commit;
+  const auto set_price = [&](std::int64_t pusd) {
+    Database db(store, Access::read_write, commit);
+    PriceList list(db);
+    Transaction transaction(db);
+    list.add({{}, "p", "large", clock.now, "set", "test", ModelPrice{pusd, pusd, pusd, pusd}});
+    transaction.commit();
+  };
+  submit({"a document"});
+  set_price(10);
+  {
+    const auto life = start_life(commit);
+    life->worker.turn();
+    REQUIRE(net.sent.size() == 1);
+    clock.now += 1000;
+    set_price(1'000'000);
+    life->worker.run([] {});
+  }
+  REQUIRE(state("d1") == "done");
+  const std::int64_t cheap_pusd = attempts()[0].cost_pusd.value();
+  submit({"a documenu"}, "later");
+  run_until_idle();
+  CHECK(attempts("later")[0].cost_pusd.value() == 100'000 * cheap_pusd);
+}
+
 TEST_CASE("days and months are UTC") {
   constexpr std::int64_t kDayMs = 86'400'000;
   const std::int64_t noon_ms = kTestStartMs + 30 * kDayMs + kDayMs / 2;  // 31 January 2026

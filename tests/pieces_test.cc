@@ -52,19 +52,19 @@ class PiecesTest : public WorkerTest {
     return text;
   }
 
-  void submit_as(const std::string& task, const TaskParameters& parameters,
+  void submit_as(const std::string& kind, const TaskParameters& parameters,
                  const std::vector<std::pair<std::string, std::string>>& documents,
                  const std::string& name = "b") {
     SqliteCommit commit;
     create_or_migrate(store);
     Database db(store, Access::read_write, commit);
     JobQueue queue(db, clock, options.policy);
-    BatchSpec spec = make_spec(task, parameters);
+    BatchSpec spec = make_spec(kind, parameters);
     spec.routes = {{"default", chain}};
     spec.brake = brake;
     Batch wanted;
     wanted.name = name;
-    wanted.task = task;
+    wanted.task = kind;
     wanted.tenant = "default";
     wanted.spec = to_json_text(spec);
     wanted.cap_pusd = cap_pusd;

@@ -179,7 +179,7 @@ TEST_CASE_METHOD(PriceTest, "who answered is looked up before who was asked") {
   PriceBook book(list, providers, models);
   book.refresh(1000);
   const auto rate = [&](const std::string& key, const std::string& returned) {
-    const auto found = book.returned(key, returned, 1000);
+    const auto found = book.returned(key, returned, book.asked(key), 1000);
     return found ? found->price.base.input_pusd : 0;
   };
   CHECK(rate("big", "") == 8);
@@ -188,6 +188,8 @@ TEST_CASE_METHOD(PriceTest, "who answered is looked up before who was asked") {
   CHECK(rate("big", "gpt-4.1") == 5);             // of the vendor's list
   CHECK(rate("big", "gpt-4.1-2025-04-14") == 5);  // the same, dated
   CHECK(rate("big", "nobody") == 8);
+  const std::optional<PriceRow> then = book.asked("tiny");  // as it was when the request was sent
+  CHECK(book.returned("big", "big-name", then, 1000)->price.base.input_pusd == 2);
   CHECK(rate("unknown", "") == 0);
   CHECK(rate("unknown", "tiny-name") == 2);
   CHECK_FALSE(book.asked("unknown"));

@@ -43,9 +43,9 @@ class QueueTest : public WorkerTest {
     t.provider = "p";
     t.model = t.model_asked = position == 0 ? "first" : "second";
     t.request_bytes = 100;
-    t.max_input_tokens = 100;
     t.max_output_tokens = 50;
     t.price = price;
+    t.ceiling_pusd = ceiling_pusd(100, 50, price.price);
     return t;
   }
 

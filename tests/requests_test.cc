@@ -102,6 +102,11 @@ TEST_CASE("what no count of bytes bounds is found in a body", "[requests]") {
   CHECK(unbounded_in_body(R"({"messages":[{"content":[{"type":5}]}],"tools":[7]})") != "");
   CHECK(unbounded_in_body(R"({"messages":5,"tools":null})") == "");
   CHECK(unbounded_in_body(R"({"messages":[],"web_search_options":{}})") == "web_search_options");
+  CHECK(unbounded_in_body(R"({"messages":[],"provider":{}})") == "provider");
+  CHECK(unbounded_in_body(R"({"messages":[],"service_tier":"flex"})") == "");
+  CHECK(unbounded_in_body(R"({"messages":[],"service_tier":null})") == "");
+  CHECK(has(unbounded_in_body(R"({"messages":[],"service_tier":"priority"})"), "priority"));
+  CHECK(has(unbounded_in_body(R"({"messages":[],"service_tier":"auto"})"), "auto"));
 }
 
 TEST_CASE("replies are results as they are: tools, cut off, several", "[requests]") {
@@ -114,6 +119,7 @@ TEST_CASE("replies are results as they are: tools, cut off, several", "[requests
   }
   CHECK_FALSE(raw_answer(reply_of(R"({"error":{"message":"no"},"choices":[{}]})")));
   CHECK_FALSE(raw_answer(reply_of(R"({"choices":[]})")));
+  CHECK(raw_answer(reply_of(R"({"error":null,"choices":[{}]})")));
   CHECK_FALSE(raw_answer(reply_of("no json")));
   HttpReply cut = reply_of(R"({"choices":[{}]})");
   cut.exchange = Exchange::cut;

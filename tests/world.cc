@@ -176,7 +176,7 @@ WorkerTest::~WorkerTest() = default;
 void WorkerTest::submit(const std::vector<std::string>& texts, const std::string& batch) {
   Database db(store, Access::read_write, plain_commit_);
   JobQueue queue(db, clock, options.policy);
-  BatchSpec spec = make_spec("summarise", {});
+  BatchSpec spec = make_spec(task, {});
   spec.routes = {{"default", chain}};
   spec.brake = brake;
   Batch wanted;

@@ -139,6 +139,7 @@ class WorkerTest {
   Chain chain{"large", "small"};
   std::optional<std::int64_t> cap_pusd;
   std::string brake = "50%";
+  std::string task = "summarise";
 
   // Queues the texts as documents "d1", "d2", ... of batch "b".
   void submit(const std::vector<std::string>& texts, const std::string& batch = "b");

@@ -84,8 +84,15 @@ std::optional<Answer> Worker::judge(const Flight& flight, Received& received) {
   }
   if (flight.spec->kind == TaskKind::requests) {
     if (auto whole = raw_answer(received.reply)) {
-      decoded.outcome = {};
+      Outcome answered;
+      answered.may_be_billed = !decoded.usage;
+      answered.was_billed = decoded.usage.has_value();
+      decoded.outcome = std::move(answered);
       answer = Answer{std::move(*whole), decoded.finish_reason};
+    } else if (decoded.outcome.ending == Ending::answered) {
+      decoded.outcome.ending = Ending::bad_reply;
+      decoded.outcome.error_class = "no_choices";
+      decoded.outcome.error_message = "the reply has no choices";
     }
   } else if (decoded.outcome.ending == Ending::answered) {
     CheckedAnswer checked = now_->pieces.check(flight.claim.job, *flight.spec, decoded.text);
@@ -107,13 +114,17 @@ void Worker::settle(Flight& flight, Received& received) {
   const HttpReply& reply = received.reply;
   const Model& model = flight.lane->model();
   const std::int64_t sent_at_ms = flight.claim.opened_at_ms;
-  const Billing billing{
-      flight.generation->prices.returned(model.key, decoded.model_returned, sent_at_ms), sent_at_ms,
-      model.service_tier == "priority"};
+  const Billing billing{flight.generation->prices.returned(model.key, decoded.model_returned,
+                                                           flight.claim.price, sent_at_ms),
+                        sent_at_ms, model.service_tier == "priority"};
   Settlement settlement = settlement_of(decoded, reply, billing);
   if (settlement.cost_basis == "unknown" && reply.streamed) {
     settlement.usage_json =
         estimated_usage_json(reply, static_cast<std::int64_t>(flight.departure.load.input_tokens));
+  }
+  // What cannot be priced may cost anything, and goes on counting under a cap.
+  if (settlement.cost_basis == "unpriced" && flight.claim.is_capped) {
+    settlement.cost_basis = "unknown";
   }
   const AgendaBatch* batch = agenda_.find(flight.claim.job.batch);
   const bool unwanted =

@@ -338,12 +338,14 @@ Worker::Start Worker::start_on(Feed& feed, Job job, int position, Lane& lane) {
   terms.model = model.key;
   terms.model_asked = model.name;
   terms.request_bytes = static_cast<std::int64_t>(encoded.body.size());
-  terms.max_input_tokens = encoded.max_input_tokens;
   terms.max_output_tokens = encoded.max_output_tokens;
   terms.waited_for = waited_for(feed, job);
   terms.estimated_tokens = input.tokens;
-  terms.asked_tier = model.service_tier;
   terms.price = now_->prices.asked(model.key);
+  if (terms.price) {
+    terms.ceiling_pusd = ceiling_pusd(encoded.max_input_tokens, encoded.max_output_tokens,
+                                      terms.price->price, model.service_tier);
+  }
   return send_on(feed, job, terms, std::move(encoded), lane);
 }
 
@@ -363,17 +365,12 @@ Worker::Start Worker::send_on(Feed& feed, const Job& job, const ClaimTerms& term
                               EncodedRequest encoded, Lane& lane) {
   const AgendaBatch& batch = *feed.batch;
   const std::int64_t now_ms = clock_.now_ms();
-  std::int64_t ceiling_most_pusd = 0;
-  if (terms.price) {
-    ceiling_most_pusd = ceiling_pusd(terms.max_input_tokens, terms.max_output_tokens,
-                                     terms.price->price, terms.asked_tier);
-  }
-  if (const auto refused = caps_.refusal(batch.row.tenant, ceiling_most_pusd, now_ms)) {
+  if (const auto refused = caps_.refusal(batch.row.tenant, terms.ceiling_pusd, now_ms)) {
     return meet_period_cap(feed, *refused);
   }
   auto claim = queue_.claim(job, terms);
-  if (!claim) return meet_cap(feed, ceiling_most_pusd);
-  caps_.add(batch.row.tenant, claim->opened_at_ms, ceiling_most_pusd);
+  if (!claim) return meet_cap(feed, terms.ceiling_pusd);
+  caps_.add(batch.row.tenant, claim->opened_at_ms, terms.ceiling_pusd);
   if (const auto blocked = blocked_.find(feed.key()); blocked != blocked_.end()) {
     if (blocked->second.ended_ms == 0) blocked->second.ended_ms = now_ms;
   }
