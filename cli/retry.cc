@@ -20,8 +20,7 @@ struct RetryFlags {
   std::string models;
 };
 
-// The route with that chain, added to the batch's spec if it has none.
-int route_with(OpenedQueue& opened, const Batch& batch, const std::string& models) {
+Chain chain_of(const OpenedQueue& opened, const std::string& models) {
   Chain chain;
   for (std::size_t start = 0; start <= models.size();) {
     const std::size_t comma = std::min(models.find(',', start), models.size());
@@ -33,24 +32,34 @@ int route_with(OpenedQueue& opened, const Batch& batch, const std::string& model
       throw UsageError(fmt::format("--models: the config has no model \"{}\"", link.model));
     }
   }
-  BatchSpec spec = parse_batch_spec(batch.spec);
+  return chain;
+}
+
+// The route with that chain, added to the batch's spec if it has none; in a transaction, for a
+// submit may be adding routes, too.
+int route_with(OpenedQueue& opened, BatchId batch, const Chain& chain) {
+  BatchSpec spec = parse_batch_spec(opened.queue.jobs().batch(batch).spec);
   for (std::size_t i = 0; i < spec.routes.size(); ++i) {
     if (spec.routes[i].chain == chain) return static_cast<int>(i);
   }
   spec.routes.push_back({fmt::format("retry-{}", spec.routes.size()), chain});
-  Transaction transaction(opened.db);
-  opened.queue.jobs().set_spec(batch.id, to_json_text(spec));
-  transaction.commit();
+  opened.queue.jobs().set_spec(batch, to_json_text(spec));
   return static_cast<int>(spec.routes.size()) - 1;
 }
 
 int retry(const Global& global, const RetryFlags& flags) {
   const auto opened = open_queue(global);
   const Batch batch = batch_named(*opened, flags.batch);
+  Chain chain;
+  if (!flags.models.empty()) chain = chain_of(*opened, flags.models);
+  Transaction transaction(opened->db);
   std::optional<int> route;
-  if (!flags.models.empty()) route = route_with(*opened, batch, flags.models);
-  const int retried =
-      opened->queue.retry_in_transaction(batch.id, flags.id, flags.error_class, route);
+  if (!chain.empty()) route = route_with(*opened, batch.id, chain);
+  const int retried = opened->queue.retry(batch.id, flags.id, flags.error_class, route);
+  if (retried == 0 && !flags.id.empty()) {
+    throw UsageError(fmt::format("{} has no failed or held document \"{}\"", batch.name, flags.id));
+  }
+  transaction.commit();
   nudge_worker(opened->store);
   say(global, fmt::format("{}: {} documents are queued again", batch.name, with_commas(retried)));
   if (retried == 0) {

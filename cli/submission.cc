@@ -49,6 +49,10 @@ ReadOptions read_options(const SubmitFlags& flags, TaskKind kind) {
   return options;
 }
 
+std::string tenant_of(const SubmitFlags& flags) {
+  return flags.tenant.empty() ? "default" : flags.tenant;
+}
+
 // The route that a document takes: its own word, or --route, or the task's rules. -1: the batch
 // has none of that name.
 int route_for(const Document& document, const SubmitFlags& flags, const Config& config,
@@ -107,7 +111,7 @@ Submission count_only(const SubmitFlags& flags, BatchSpec& spec, const Config& c
   each_document(flags, config, spec, [&](const Document& document, int route) {
     std::optional<std::int64_t> saved_pusd;
     if (!flags.fresh) {
-      const auto reuses = choose_reuse(known.reusable(spec, document, flags.tenant),
+      const auto reuses = choose_reuse(known.reusable(spec, document, tenant_of(flags)),
                                        spec.routes[static_cast<std::size_t>(route)].chain);
       if (reuses) saved_pusd = reuses->cost_pusd;
     }
@@ -137,11 +141,11 @@ void check_cap(const BatchSpec& spec, const Config& config, const std::string& t
           "config, or docmill prices set {} --input USD --output USD (per million tokens)",
           what, link.model, link.model));
     }
-    if (model.unbounded_reasoning) {
+    if (const std::string reason = unbounded_reason(model); !reason.empty()) {
       throw UsageError(fmt::format(
-          "{} needs a bound on every request, and \"{}\" has unbounded_reasoning: its output "
-          "limit does not bound what it bills. Give --models without it, or no cap",
-          what, link.model));
+          "{} needs a bound on every request, and \"{}\" has {}: its output limit does not bound "
+          "what it bills. Give --models without it, or no cap",
+          what, link.model, reason));
     }
   }
 }
@@ -211,6 +215,12 @@ void check_same(const Batch& batch, const BatchSpec& wanted, const SubmitFlags& 
   if (batch.cancelled_at_ms) {
     throw UsageError(fmt::format("batch {} was cancelled; give another --batch NAME", batch.name));
   }
+  if (!flags.tenant.empty() && flags.tenant != batch.tenant) {
+    throw UsageError(
+        fmt::format("batch {} is there already, and is for tenant {}; give another "
+                    "--batch NAME",
+                    batch.name, batch.tenant));
+  }
   // A cap that was asked for and does not hold would be the worst of all differences.
   if (!flags.max_cost.empty() && parse_cost_flag("--max-cost", flags.max_cost) != batch.cap_pusd) {
     throw UsageError(fmt::format(
@@ -276,8 +286,10 @@ void declare_submit_flags(CLI::App& command, SubmitFlags& flags) {
                      "translate: a CSV or TSV file, term and translation a line");
   command.add_option("--max-cost", flags.max_cost, "USD; the batch never costs more");
   command.add_option("--priority", flags.priority, "higher goes first (default 0)");
-  command.add_option("--tenant", flags.tenant, "who it is for; tenants take turns");
-  command.add_option("--limit", flags.limit, "at most so many documents");
+  command.add_option("--tenant", flags.tenant,
+                     "who it is for; tenants take turns (default: default)");
+  command.add_option("--limit", flags.limit, "at most so many documents")
+      ->check(CLI::PositiveNumber);
   command.add_option("--input-format", flags.input_format,
                      "of every file (default: by its name and content): " + format_names());
   command.add_option("--exclude", flags.excludes, "skip files and folders: *.bak, docs/old/*");
@@ -328,7 +340,7 @@ Submission submit(const Global& global, const Config& given, const fs::path& sto
   price_by_store(store, config);
   say_missing_tokenizers(global, config);
   const std::optional<std::int64_t> cap_pusd = cap_of(flags, config);
-  check_cap(spec, config, flags.tenant, cap_pusd);
+  check_cap(spec, config, tenant_of(flags), cap_pusd);
   Batch wanted;
   wanted.name = default_batch_name(flags, spec);
   check_batch_name(wanted.name);
@@ -340,12 +352,19 @@ Submission submit(const Global& global, const Config& given, const fs::path& sto
   check_prices(flags, spec, config, *opened);
   check_from_trial(flags, spec, opened->queue.jobs());
   wanted.task = spec.task;
-  wanted.tenant = flags.tenant;
+  wanted.tenant = tenant_of(flags);
   wanted.spec = to_json_text(spec);
   wanted.cap_pusd = cap_pusd;
   const Batch batch = opened->queue.open_batch_in_transaction(wanted);
   check_same(batch, spec, flags);
-  const Submission sum = queue_documents(*opened, flags, batch, known.past(), spec);
+  Submission sum;
+  try {
+    sum = queue_documents(*opened, flags, batch, known.past(), spec);
+  } catch (const UsageError&) {
+    opened->queue.drop_empty_in_transaction(batch.id);
+    if (batch.sealed_at_ms) opened->queue.seal_in_transaction(batch.id);
+    throw;
+  }
   for (const std::string& line : submission_lines(sum, spec, config, batch.cap_pusd)) {
     say(global, line);
   }

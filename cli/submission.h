@@ -34,7 +34,7 @@ struct SubmitFlags {
   std::string fields;
   std::string glossary;
   std::string max_cost;
-  std::string tenant = "default";
+  std::string tenant;  // empty: not given
   std::string input_format;
   std::vector<std::string> excludes;
   std::string encoding;

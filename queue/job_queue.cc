@@ -91,15 +91,24 @@ std::vector<Added> JobQueue::add_in_transaction(BatchId batch, std::span<const N
   for (const NewJob& job : jobs) added.push_back(jobs_.add(batch, job, now_ms));
   const bool is_any_new =
       std::any_of(added.begin(), added.end(), [](Added one) { return one != Added::unchanged; });
-  if (is_any_new) jobs_.reopen(batch);
+  if (is_any_new) {
+    jobs_.reopen(batch);
+    jobs_.set_sealed(batch, std::nullopt);  // more may come
+  }
   transaction.commit();
   return added;
+}
+
+void JobQueue::drop_empty_in_transaction(BatchId batch) {
+  Transaction transaction(db_);
+  jobs_.drop_if_empty(batch);
+  transaction.commit();
 }
 
 void JobQueue::seal_in_transaction(BatchId batch) {
   Transaction transaction(db_);
   const std::int64_t now_ms = clock_.now_ms();
-  jobs_.seal(batch, now_ms);
+  jobs_.set_sealed(batch, now_ms);
   // Nothing may be left to do: every document was unreadable, or done before.
   jobs_.finish_if_ended(batch, now_ms);
   transaction.commit();
@@ -318,7 +327,7 @@ int JobQueue::cancel_in_transaction(BatchId batch, bool cut) {
   const std::int64_t now_ms = clock_.now_ms();
   jobs_.set_cancelled(batch, now_ms, cut ? std::optional(now_ms) : std::nullopt);
   const int cancelled = jobs_.cancel_jobs(batch, now_ms);
-  if (!jobs_.batch(batch).sealed_at_ms) jobs_.seal(batch, now_ms);
+  if (!jobs_.batch(batch).sealed_at_ms) jobs_.set_sealed(batch, now_ms);
   jobs_.finish_if_ended(batch, now_ms);
   transaction.commit();
   return cancelled;
@@ -356,12 +365,10 @@ void JobQueue::note_export_in_transaction(BatchId batch) {
   transaction.commit();
 }
 
-int JobQueue::retry_in_transaction(BatchId batch, const std::string& item_key,
-                                   const std::string& error_class, std::optional<int> route) {
-  Transaction transaction(db_);
+int JobQueue::retry(BatchId batch, const std::string& item_key, const std::string& error_class,
+                    std::optional<int> route) {
   const int retried = jobs_.pieces().retry(batch, item_key, error_class, route);
   if (retried > 0) jobs_.reopen(batch);
-  transaction.commit();
   return retried;
 }
 

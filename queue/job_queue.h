@@ -73,17 +73,22 @@ class JobQueue {
   Recovered recover_in_transaction(std::span<const JobId> suspects);
 
   // --- what a person asks for; each a transaction of its own ---
+  // A batch that a submit made and could not fill; one with documents stays.
+  void drop_empty_in_transaction(BatchId batch);
   // `cut`: also end what is in flight. How many jobs were cancelled.
   int cancel_in_transaction(BatchId batch, bool cut);
   void pause_in_transaction(BatchId batch);
   void resume_in_transaction(BatchId batch, std::optional<std::int64_t> new_cap_pusd);
-  int retry_in_transaction(BatchId batch, const std::string& item_key,
-                           const std::string& error_class, std::optional<int> route);
   // Drops texts and results of the next few hundred jobs of a batch that has ended. `last` is where
   // to go on; nothing when all are done, or when the batch is open again.
   Pruned prune_in_transaction(BatchId batch, JobId after);
   // The results of an ended batch were handed out, all of them.
   void note_export_in_transaction(BatchId batch);
+
+  // In the caller's transaction. Failed and held documents once more: that one, or those of the
+  // class, or all; `route` absent: on the route that they had. How many.
+  int retry(BatchId batch, const std::string& item_key, const std::string& error_class,
+            std::optional<int> route);
 
   JobStore& jobs() { return jobs_; }
   Ledger& ledger() { return ledger_; }

@@ -76,7 +76,7 @@ JobStore::JobStore(Database& db)
       batch_by_id_(db, "SELECT " BATCH_COLUMNS " FROM batch WHERE id = ?1"),
       open_batches_(db,
                     "SELECT " BATCH_COLUMNS " FROM batch WHERE finished_at IS NULL ORDER BY id"),
-      seal_(db, "UPDATE batch SET sealed_at = ?2 WHERE id = ?1"),
+      set_sealed_(db, "UPDATE batch SET sealed_at = ?2 WHERE id = ?1"),
       set_paused_(db, "UPDATE batch SET paused_at = ?2, paused_reason = NULL WHERE id = ?1"),
       set_held_(db, "UPDATE batch SET held_reason = ?2 WHERE id = ?1"),
       set_cap_(db, "UPDATE batch SET cap_pusd = ?2 WHERE id = ?1"),
@@ -85,6 +85,9 @@ JobStore::JobStore(Database& db)
         UPDATE batch SET finished_at = NULL, held_reason = NULL, cancelled_at = NULL, cut_at = NULL,
                exported_at = NULL
         WHERE id = ?1)sql"),
+      drop_empty_(db, R"sql(
+        DELETE FROM batch WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job WHERE batch_id = ?1)
+          AND NOT EXISTS (SELECT 1 FROM attempt WHERE batch_id = ?1))sql"),
       finish_(db, R"sql(
         UPDATE batch SET finished_at = ?2
         WHERE id = ?1 AND finished_at IS NULL AND sealed_at IS NOT NULL AND NOT EXISTS (
@@ -97,7 +100,7 @@ JobStore::JobStore(Database& db)
                   " WHERE j.batch_id = ?1 AND j.superseded_by IS NULL)"),
       versions_(db, R"sql(
         SELECT id, content_hash = ?3, superseded_by IS NULL, source FROM job
-        WHERE batch_id = ?1 AND item_key = ?2)sql"),
+        WHERE batch_id = ?1 AND item_key = ?2 AND parent_id IS NULL)sql"),
       insert_job_(db, R"sql(
         INSERT INTO job (batch_id, item_key, content_hash, source, input_id, text_bytes, priority,
                          route, position, state, request_hash, error_class, error_message,
@@ -119,15 +122,16 @@ JobStore::JobStore(Database& db)
                (error_class, error_message) =
                  (SELECT error_class, error_message FROM job WHERE id = ?2)
         WHERE id = ?1)sql"),
+      has_output_(db, "SELECT 1 FROM job_output WHERE job_id = ?1"),
       copy_output_(db, R"sql(
         INSERT INTO job_output (job_id, attempt_id, finish_reason, body)
         SELECT ?1, attempt_id, finish_reason, body FROM job_output WHERE job_id = ?2)sql"),
       supersede_(db, R"sql(
         UPDATE job SET superseded_by = ?3
-        WHERE batch_id = ?1 AND item_key = ?2 AND id != ?3)sql"),
+        WHERE batch_id = ?1 AND item_key = ?2 AND parent_id IS NULL AND id != ?3)sql"),
       cancel_superseded_(db, R"sql(
         UPDATE job SET state = 'cancelled', run_at = NULL, finished_at = ?3
-        WHERE batch_id = ?1 AND item_key = ?2 AND superseded_by IS NOT NULL
+        WHERE batch_id = ?1 AND item_key = ?2 AND parent_id IS NULL AND superseded_by IS NOT NULL
           AND state IN ('ready', 'waiting', 'blocked', 'held'))sql"),
       revive_(db, R"sql(
         UPDATE job SET superseded_by = NULL,
@@ -226,8 +230,8 @@ std::vector<Batch> JobStore::open_batches() {
   return batches;
 }
 
-void JobStore::seal(BatchId id, std::int64_t now_ms) {
-  seal_.change(id, now_ms);
+void JobStore::set_sealed(BatchId id, std::optional<std::int64_t> at_ms) {
+  set_sealed_.change(id, at_ms);
 }
 
 void JobStore::set_paused(BatchId id, std::optional<std::int64_t> at_ms) {
@@ -246,6 +250,10 @@ void JobStore::set_cap(BatchId id, std::optional<std::int64_t> cap_pusd) {
 void JobStore::set_cancelled(BatchId id, std::int64_t at_ms,
                              std::optional<std::int64_t> cut_at_ms) {
   set_cancelled_.change(id, at_ms, cut_at_ms);
+}
+
+bool JobStore::drop_if_empty(BatchId id) {
+  return drop_empty_.change(id) == 1;
 }
 
 void JobStore::reopen(BatchId id) {
@@ -314,14 +322,16 @@ JobId JobStore::insert_job(BatchId batch, const NewJob& job, std::int64_t now_ms
   const std::optional<std::string> error_message = unless_empty(job.error_message);
   CHECK(input_id.has_value() != error_class.has_value());
   const std::int64_t text_bytes = job.text ? static_cast<std::int64_t>(job.text->size()) : 0;
-  const char* state = job.reuses ? "done" : (input_id ? "ready" : "failed");
+  // A prune may have been quicker.
+  const bool is_reused = job.reuses && has_output_.run(*job.reuses).next();
+  const char* state = is_reused ? "done" : (input_id ? "ready" : "failed");
   std::optional<std::int64_t> finished_at;
-  if (job.reuses || !input_id) finished_at.emplace(now_ms);
+  if (is_reused || !input_id) finished_at.emplace(now_ms);
   insert_job_.change(batch, job.item_key, Blob{job.content_hash}, job.source, input_id, text_bytes,
                      job.priority, job.route, state, Blob{job.request_hash}, error_class,
                      error_message, now_ms, finished_at);
   const JobId id{last_insert_id(db_)};
-  if (job.reuses) {
+  if (is_reused) {
     mark_reused_.change(id, *job.reuses, job.saved_pusd);
     CHECK(copy_output_.change(id, *job.reuses) == 1);
   }

@@ -26,13 +26,15 @@ class JobStore {
   std::optional<Batch> batch(const std::string& name);
   Batch batch(BatchId id);
   std::vector<Batch> open_batches();  // not finished, in order of submission
-  void seal(BatchId id, std::int64_t now_ms);
+  // Absent: a submit is adding to it, and it cannot finish.
+  void set_sealed(BatchId id, std::optional<std::int64_t> at_ms);
   void set_paused(BatchId id, std::optional<std::int64_t> at_ms);
   void set_held(BatchId id, const std::optional<std::string>& reason);
   void set_cap(BatchId id, std::optional<std::int64_t> cap_pusd);
   // `cut`: requests in flight are ended, too.
   void set_cancelled(BatchId id, std::int64_t at_ms, std::optional<std::int64_t> cut_at_ms);
-  void reopen(BatchId id);  // neither finished nor held any more
+  void reopen(BatchId id);         // neither finished nor held any more
+  bool drop_if_empty(BatchId id);  // nothing was ever queued in it
   void add_money(BatchId id, const MoneyChange& change);
   // False when the cap does not allow it.
   bool reserve(BatchId id, std::int64_t ceiling_pusd);
@@ -106,10 +108,10 @@ class JobStore {
   Database& db_;
   Texts texts_;
   PieceStore pieces_;
-  Statement insert_batch_, batch_by_name_, batch_by_id_, open_batches_, seal_, set_paused_,
-      set_held_, set_cap_, set_cancelled_, reopen_, finish_;
+  Statement insert_batch_, batch_by_name_, batch_by_id_, open_batches_, set_sealed_, set_paused_,
+      set_held_, set_cap_, set_cancelled_, reopen_, drop_empty_, finish_;
   Statement versions_, insert_job_, insert_extra_, any_result_, reusable_, mark_reused_,
-      copy_output_, supersede_, cancel_superseded_, revive_;
+      has_output_, copy_output_, supersede_, cancel_superseded_, revive_;
   Statement ready_, smallest_, promote_, next_due_, has_waiting_, clamp_due_, set_running_,
       leave_running_, running_, count_crash_, hold_crashed_, put_output_;
   Statement cancel_jobs_, set_spec_, is_superseded_, pause_provider_, resume_provider_, pauses_,

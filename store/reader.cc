@@ -82,7 +82,8 @@ StoreReader::StoreReader(Database& db)
         WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL AND j.parent_id IS NULL
         ORDER BY j.id LIMIT ?3)sql"),
       result_by_key_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
-        WHERE j.batch_id = ?1 AND j.item_key = ?2 AND j.superseded_by IS NULL)sql"),
+        WHERE j.batch_id = ?1 AND j.item_key = ?2 AND j.superseded_by IS NULL
+          AND j.parent_id IS NULL)sql"),
       result_by_id_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES "WHERE j.id = ?1"),
       result_pieces_(db, R"sql(
         SELECT p.begin_at, p.begin_at + p.text_bytes, o.body

@@ -290,7 +290,7 @@ TEST_CASE_METHOD(PiecesTest, "a piece that fails fails its document; retry sends
     SqliteCommit commit;
     Database db(store, Access::read_write, commit);
     JobQueue queue(db, clock, options.policy);
-    CHECK(queue.retry_in_transaction(batch().id, "long", "", std::nullopt) == 1);
+    CHECK(queue.retry(batch().id, "long", "", std::nullopt) == 1);
   }
   run_until_idle();
   CHECK(state("long") == "done");

@@ -268,8 +268,8 @@ TEST_CASE_METHOD(QueueTest, "retry starts failed jobs anew, with all their tries
   add("a", "one");
   settle(*claim(), Ending::bad_request, "zero", 0);
   CHECK(counts().failed == 1);
-  CHECK(queue.retry_in_transaction(id, "", "other", std::nullopt) == 0);
-  CHECK(queue.retry_in_transaction(id, "", "bad_request", std::nullopt) == 1);
+  CHECK(queue.retry(id, "", "other", std::nullopt) == 0);
+  CHECK(queue.retry(id, "", "bad_request", std::nullopt) == 1);
   Transaction transaction(db);
   const Job job = queue.jobs().ready(id, 0, 0, 1).at(0);
   CHECK(job.tries == 0);
@@ -284,6 +284,68 @@ TEST_CASE_METHOD(QueueTest, "a wait that lies too far ahead is cut at the start"
   clock.now -= 86'400'000;  // the clock was wrong when it was written, or is now
   queue.recover_in_transaction({});
   CHECK(*queue.jobs().next_due("") <= clock.now + 900'000);
+}
+
+TEST_CASE_METHOD(QueueTest, "a batch that a submit adds to does not end before it is sealed anew") {
+  add("a", "one");
+  queue.seal_in_transaction(id);
+  const auto end = [&] {
+    settle(*claim(), Ending::bad_request, "zero", 0);
+    Transaction transaction(db);
+    queue.finish_ended();
+    transaction.commit();
+    return batch().finished_at_ms.has_value();
+  };
+  CHECK(end());
+  add("b", "two");
+  CHECK_FALSE(end());
+  queue.seal_in_transaction(id);
+  CHECK(batch().finished_at_ms);
+  CHECK(add("b", "two") == Added::unchanged);
+  CHECK(batch().finished_at_ms);
+}
+
+TEST_CASE_METHOD(QueueTest, "a batch that nothing came into is dropped, another is not") {
+  queue.drop_empty_in_transaction(id);
+  CHECK_FALSE(queue.jobs().batch("b"));
+  Batch wanted;
+  wanted.name = "c";
+  wanted.task = "summarise";
+  wanted.tenant = "default";
+  wanted.spec = "{}";
+  id = queue.open_batch_in_transaction(wanted).id;
+  add("a", "one");
+  queue.drop_empty_in_transaction(id);
+  CHECK(queue.jobs().batch("c"));
+}
+
+TEST_CASE_METHOD(QueueTest, "what would take over a result that was pruned meanwhile is queued") {
+  add("a", "one");
+  NewJob job;
+  job.item_key = "b";
+  job.text = "two";
+  job.content_hash = sha256_of_parts({"two"});
+  job.reuses = JobId{1};  // it has no result
+  CHECK(queue.add_in_transaction(id, std::vector{job}).front() == Added::fresh);
+  CHECK(counts().ready == 2);
+}
+
+TEST_CASE_METHOD(QueueTest, "a document may be called as a piece of another is") {
+  add("a", "one and two");
+  {
+    Transaction transaction(db);
+    const Job job = queue.jobs().ready(id, 0, 0, 1).at(0);
+    REQUIRE(queue.cut(job, std::vector<NewPiece>{{"one", " and ", 0}, {"two", "", 8}}));
+    transaction.commit();
+  }
+  SQLite::Statement key(db.connection(), "SELECT item_key FROM job WHERE parent_id IS NOT NULL");
+  REQUIRE(key.executeStep());
+  CHECK(add(key.getColumn(0).getString(), "three") == Added::fresh);
+  SQLite::Statement left(db.connection(),
+                         "SELECT count(*) FROM job WHERE parent_id IS NOT NULL "
+                         "AND state = 'ready' AND superseded_by IS NULL");
+  REQUIRE(left.executeStep());
+  CHECK(left.getColumn(0).getInt() == 2);
 }
 
 TEST_CASE_METHOD(QueueTest, "ready jobs come by priority, then in order of submission") {

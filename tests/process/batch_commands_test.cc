@@ -262,10 +262,15 @@ TEST_CASE_METHOD(BatchCommandsTest, "a batch's name stands for one task, one pro
   const struct {
     const char* words;
     const char* said;
-  } others[] = {{"submit translate a.txt --to French --batch b", "--to was \"German\""},
-                {"submit summarise a.txt --batch b", "its task is translate"},
-                {"submit translate a.txt --to German --batch b --models refusing", "its chain is"},
-                {"submit summarise twice.jsonl --batch c", "\"x\" comes twice"}};
+  } others[] = {
+      {"submit translate a.txt --to French --batch b", "--to was \"German\""},
+      {"submit summarise a.txt --batch b", "its task is translate"},
+      {"submit translate a.txt --to German --batch b --models refusing", "its chain is"},
+      {"submit translate a.txt --to German --batch b --tenant acme", "for tenant default"},
+      {"submit translate a.txt --to German --batch b --limit 0", "--limit"},
+      {"submit summarise a.txt no-such-file --batch c", "no-such-file"},
+      {"submit summarise twice.jsonl --batch c", "\"x\" comes twice"},
+      {"retry b --id nobody", "no failed or held document \"nobody\""}};
   for (const auto& other : others) {
     const Ran ran = docmill(other.words);
     CAPTURE(other.words, ran.err);
@@ -273,6 +278,7 @@ TEST_CASE_METHOD(BatchCommandsTest, "a batch's name stands for one task, one pro
     CHECK(ran.err.find(other.said) != std::string::npos);
   }
   CHECK(StoreView(store_file).number("SELECT count(*) FROM job WHERE batch_id = 1") == 1);
+  CHECK(StoreView(store_file).number("SELECT count(*) FROM batch") == 1);  // nothing of c is left
 }
 
 // The second once replaced the first, and nobody was told.
