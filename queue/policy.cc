@@ -90,8 +90,9 @@ Decision wait_for_lane(const JobFacts& job, const Outcome& outcome, const Policy
   if (outcome.retry_after_ms) {
     const std::int64_t asked_ms = std::min(*outcome.retry_after_ms, policy.longest_retry_after_ms);
     decision.lane_rests_until_ms = now_ms + asked_ms;
-    // Jitter on top: those that were told the same time would all come back in it.
-    wait_ms = asked_ms + std::min<std::int64_t>(wait_ms, 1000);
+    // On top: those that were told the same time would all come back in it, and what is refused
+    // over and over would stand before all others whenever the lane is free.
+    wait_ms += asked_ms;
   }
   decision.run_at_ms = now_ms + wait_ms;
   return decision;
@@ -136,12 +137,14 @@ Decision decide_by_ending(const JobFacts& job, const Outcome& outcome, const Pol
     case Ending::bad_request:
       decision.move = Move::fail;
       return decision;
+    // While it is paused the chain goes on without it, and the job is where it was when that is
+    // over.
     case Ending::model_down:
-      next_model_or(Move::give_back, job, decision);
+      decision.move = Move::give_back;
       decision.pauses = Pauses::model;
       return decision;
     case Ending::provider_down:
-      next_model_or(Move::give_back, job, decision);
+      decision.move = Move::give_back;
       decision.pauses = Pauses::provider;
       return decision;
     case Ending::repaired:

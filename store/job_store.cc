@@ -148,6 +148,10 @@ JobStore::JobStore(Database& db)
       smallest_(db, "SELECT " JOB_COLUMNS R"sql( FROM job
         WHERE batch_id = ?1 AND route = ?2 AND position = ?3 AND state = 'ready'
         ORDER BY raised_output_tokens IS NOT NULL, text_bytes, id LIMIT ?4)sql"),
+      untried_(db, "SELECT " JOB_COLUMNS R"sql( FROM job
+        WHERE batch_id = ?1 AND route = ?2 AND position = ?3 AND state = 'ready'
+          AND error_class IS NULL
+        ORDER BY priority DESC, id LIMIT 1)sql"),
       promote_(db, R"sql(
         UPDATE job SET state = 'ready', run_at = NULL WHERE id IN (
           SELECT id FROM job WHERE state = 'waiting' AND run_at <= ?1
@@ -375,6 +379,12 @@ std::vector<Job> JobStore::smallest_ready(BatchId batch, int route, int position
     jobs.push_back(read_job(row));
   }
   return jobs;
+}
+
+std::optional<Job> JobStore::untried_ready(BatchId batch, int route, int position) {
+  Cursor row = untried_.run(batch, route, position);
+  if (!row.next()) return std::nullopt;
+  return read_job(row);
 }
 
 int JobStore::promote_due(std::int64_t now_ms, int limit) {

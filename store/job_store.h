@@ -54,6 +54,8 @@ class JobStore {
   // The ready jobs that may cost least: the usual output limit before a raised one, then by the
   // length of their texts. Walks them all: for when a cap is near, not for every turn.
   std::vector<Job> smallest_ready(BatchId batch, int route, int position, int limit);
+  // The first ready one on which nothing has gone wrong yet.
+  std::optional<Job> untried_ready(BatchId batch, int route, int position);
   int promote_due(std::int64_t now_ms, int limit);
   // When the first waiting job of a batch that may start is due. `only_batch` empty: of any.
   std::optional<std::int64_t> next_due(const std::string& only_batch);
@@ -112,8 +114,8 @@ class JobStore {
       set_held_, set_cap_, set_cancelled_, reopen_, drop_empty_, finish_;
   Statement versions_, insert_job_, insert_extra_, any_result_, reusable_, mark_reused_,
       has_output_, copy_output_, supersede_, cancel_superseded_, revive_;
-  Statement ready_, smallest_, promote_, next_due_, has_waiting_, clamp_due_, set_running_,
-      leave_running_, running_, count_crash_, hold_crashed_, put_output_;
+  Statement ready_, smallest_, untried_, promote_, next_due_, has_waiting_, clamp_due_,
+      set_running_, leave_running_, running_, count_crash_, hold_crashed_, put_output_;
   Statement cancel_jobs_, set_spec_, is_superseded_, pause_provider_, resume_provider_, pauses_,
       pass_over_;
   Statement set_exported_, set_pruned_, prunable_, drop_output_, drop_extra_, drop_text_;

@@ -303,6 +303,44 @@ TEST_CASE_METHOD(WorkerTest, "a request is billed by the price of when it was se
   CHECK(attempts("later")[0].cost_pusd.value() == 100'000 * cheap_pusd);
 }
 
+TEST_CASE_METHOD(WorkerTest,
+                 "a document that a filter forbids fails once others have shown that it is it") {
+  chain = {"large"};
+  options.drain = false;
+  options.in_flight = GENERATE(1, 3);
+  net.status_of["poison"] = 403;
+  submit({"poison", "1", "2", "3", "4"});
+  SqliteCommit commit;
+  const auto life = start_life(commit);
+  while (clock.now < kTestStartMs + 2 * options.pause_probe_ms && counts().ended() < 5) {
+    life->worker.turn();
+    life->transport.wait(std::min(life->worker.next_wake_ms(), clock.now + 1000));
+  }
+  CHECK(state("d1") == "failed");
+  CHECK(counts().done == 4);
+  CHECK(attempts()[0].outcome == "forbidden");
+}
+
+TEST_CASE_METHOD(WorkerTest,
+                 "documents that are refused over and over do not stand before the others") {
+  chain = {"large"};
+  options.in_flight = 8;
+  options.drain = false;
+  net.latency_ms = 300;
+  std::vector<std::string> texts;
+  for (int i = 0; i < 64; ++i) texts.push_back(std::to_string(i));
+  for (const char* poison : {"0", "1", "2"}) net.status_of[poison] = 429;
+  net.set_header("large", "retry-after", "2");
+  submit(texts);
+  SqliteCommit commit;
+  const auto life = start_life(commit);
+  while (clock.now < kTestStartMs + 120'000 && counts().done < 61) {
+    life->worker.turn();
+    life->transport.wait(std::min(life->worker.next_wake_ms(), clock.now + 1000));
+  }
+  CHECK(counts().done == 61);
+}
+
 TEST_CASE("days and months are UTC") {
   constexpr std::int64_t kDayMs = 86'400'000;
   const std::int64_t noon_ms = kTestStartMs + 30 * kDayMs + kDayMs / 2;  // 31 January 2026

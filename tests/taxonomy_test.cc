@@ -79,9 +79,9 @@ Course course_of(Action action) {
     case Action::fail:
       return {Move::fail, Move::fail, Move::fail};
     case Action::pause_model:
-      return {Move::fall_back, Move::fall_back, Move::give_back, Pauses::model};
+      return {Move::give_back, Move::give_back, Move::give_back, Pauses::model};
     case Action::pause_provider:
-      return {Move::fall_back, Move::fall_back, Move::give_back, Pauses::provider};
+      return {Move::give_back, Move::give_back, Move::give_back, Pauses::provider};
   }
   return {Move::fail, Move::fail, Move::fail};
 }

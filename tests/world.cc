@@ -91,9 +91,10 @@ std::string ScriptedProvider::transcript() const {
 HttpReply ScriptedProvider::reply_to(const HttpRequest& request, std::int64_t now_ms) {
   const auto& statuses = scripts_[request.model];
   const std::size_t n = asked_[request.model]++;
-  const int status = statuses.empty() ? 200 : statuses[std::min(n, statuses.size() - 1)];
   const auto body = nlohmann::json::parse(request.body);
   const auto text = body.at("messages").back().at("content").get<std::string>();
+  int status = statuses.empty() ? 200 : statuses[std::min(n, statuses.size() - 1)];
+  if (const auto own = status_of.find(text); own != status_of.end()) status = own->second;
   if (status != -2) {
     sent.push_back({request.attempt.value, request.model, text, status, now_ms});
     bodies.push_back(request.body);

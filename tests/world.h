@@ -72,6 +72,7 @@ class ScriptedProvider {
   std::vector<Sent> sent;
   std::vector<std::string> bodies;           // of each of them
   std::vector<std::int64_t> max_latency_ms;  // of each; 0: none
+  std::map<std::string, int> status_of;      // of these documents, whatever the script says
   std::int64_t latency_ms = 0;
   bool is_connected = true;
   int dies_after_sends = -1;  // the k-th send is the last thing a process does

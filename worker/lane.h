@@ -43,6 +43,9 @@ class Lane {
   const Model& model() const { return model_; }
   const Limits& provider_limits() const { return provider_; }
   Limits& own_limits() { return own_; }
+  // Its last request was refused, and not for what it asked: the next one asks whether that is
+  // over.
+  bool is_in_doubt() const { return own_.pause || provider_.pause || rests_ > 0; }
 
   // Nothing: a request may start now.
   std::optional<Refusal> refusal(std::int64_t now_ms);

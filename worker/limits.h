@@ -53,6 +53,7 @@ class Limits {
 
   std::string name;  // of the model or provider
   std::optional<Pause> pause;
+  bool has_answered = false;  // since its last pause, and in this life
 
   // What was sent before this process began, oldest first: a crash loop must not burst. Nothing
   // has been saved up for a burst either.

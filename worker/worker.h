@@ -61,8 +61,6 @@ class Worker {
   // has_retired() is false.
   void reload(WorkerSetup setup, const WorkerOptions& options);
   bool has_retired() const { return !retired_.empty(); }
-  // Looks at the store anew in the next turn.
-  void look_again() { must_look_ = true; }
 
   // run() comes back to `after_wait` by then; forgotten once it has.
   void wake_at(std::int64_t time_ms) { asked_wake_ms_ = std::min(asked_wake_ms_, time_ms); }
@@ -108,6 +106,7 @@ class Worker {
   bool has_work(std::int64_t now_ms);
   std::size_t settle_replies();
   void settle(Flight& flight, Received& received);
+  bool is_own_fault(const Flight& flight, const DecodedReply& decoded) const;
   std::optional<Answer> judge(const Flight& flight, Received& received);
   void after_settle(const Flight& flight, const DecodedReply& decoded, const Settled& settled,
                     const RateHints& hints);
@@ -134,6 +133,7 @@ class Worker {
   std::string waited_for(const Feed& feed, const Job& job) const;
   std::string cap_problem(const AgendaBatch& batch, const Model& model) const;
   Start hold_unbounded(Feed& feed, const std::string& problem);
+  void turn_to_untried(Feed& feed, const Lane& lane);
   bool turn_to_smallest(Feed& feed, std::int64_t left_pusd);
   Start meet_period_cap(Feed& feed, const Caps::Refusal& refusal);
   Start meet_cap(Feed& feed, std::int64_t needed_pusd);

@@ -71,13 +71,24 @@ void Worker::note_ended() {
   }
 }
 
+// Not the model's, as which it was told: a whole body is written by its user; and a document on
+// which the model says so again, and answers others meanwhile, has met a filter on the way.
+bool Worker::is_own_fault(const Flight& flight, const DecodedReply& decoded) const {
+  if (decoded.outcome.ending != Ending::model_down) return false;
+  if (flight.spec->kind == TaskKind::requests && !decoded.refused_parameter.empty()) return true;
+  return flight.claim.job.error_class == decoded.outcome.error_class &&
+         flight.lane->own_limits().has_answered;
+}
+
 // What the flight's own terms make of a reply: its pin, the form that it was asked in, its task.
 std::optional<Answer> Worker::judge(const Flight& flight, Received& received) {
   DecodedReply& decoded = received.decoded;
   std::optional<Answer> answer;
   check_pin(decoded, flight.lane->model());
-  if (!decoded.refused_parameter.empty() &&
-      flight.lane->repair(flight.form, decoded.refused_parameter)) {
+  if (is_own_fault(flight, decoded)) {
+    decoded.outcome.ending = Ending::bad_request;
+  } else if (!decoded.refused_parameter.empty() &&
+             flight.lane->repair(flight.form, decoded.refused_parameter)) {
     decoded.outcome.ending = Ending::repaired;
     log_info("model={} from now on is asked in another form: \"{}\"", flight.lane->model().key,
              decoded.outcome.error_message);
@@ -217,6 +228,7 @@ void Worker::end_pauses(const Flight& flight, const Outcome& outcome, const Sett
     pause(flight.lane->own_limits(), model.key, pause_reason(outcome));
   }
   for (Limits* limits : {&shared, &flight.lane->own_limits()}) {
+    limits->has_answered |= outcome.ending == Ending::answered;
     if (!limits->pause || !limits->pause->is_probing) continue;
     limits->pause->is_probing = false;
     if (settled.decision.pauses != Pauses::nothing || outcome.ending == Ending::aborted) continue;
@@ -231,6 +243,7 @@ void Worker::end_pauses(const Flight& flight, const Outcome& outcome, const Sett
 }
 
 void Worker::pause(Limits& limits, const std::string& key, const std::string& reason) {
+  limits.has_answered = false;
   const std::int64_t now_ms = clock_.now_ms();
   const std::int64_t probe_at_ms = now_ms + options_.pause_probe_ms;
   if (!limits.pause) log_warning("{} is paused: {}", key, reason);

@@ -20,6 +20,7 @@ constexpr std::int64_t kWaitNotedMs = 1000;
 constexpr std::int64_t kDiskLookMs = 1000;
 // So many jobs may step aside in one turn, each without a request; replies wait meanwhile.
 constexpr int kSkippedAtOnce = 200;
+constexpr int kOftenRefused = 3;
 // What is taken from one search for jobs that may still fit.
 constexpr int kSmallestAtOnce = 64;
 constexpr std::int64_t kDiskReserveBytes = 64 << 20;
@@ -174,6 +175,7 @@ Worker::Start Worker::start_head(Feed& feed) {
     const std::optional<Refusal> refusal =
         refusal_at(feed, link, position + 1 == route.chain.size());
     if (!refusal) {
+      turn_to_untried(feed, *now_->lanes.at(link.model));
       return start_on(feed, feed.jobs[feed.next], static_cast<int>(position),
                       *now_->lanes.at(link.model));
     }
@@ -186,6 +188,20 @@ Worker::Start Worker::start_head(Feed& feed) {
   if (misses_all) queue_.jobs().set_held(feed.batch->row.id, first->reason);
   must_look_ |= misses_all;
   return block(feed, *first);
+}
+
+// A job that is refused again and again goes behind the others, and does not ask whether a pause or
+// a rest is over: it may be the cause of it.
+void Worker::turn_to_untried(Feed& feed, const Lane& lane) {
+  const Job& head = feed.jobs[feed.next];
+  if (head.error_class.empty()) return;
+  const bool is_often_refused =
+      head.error_class == "rate_limited" && head.requests - head.requests_before >= kOftenRefused;
+  if (!is_often_refused && !lane.is_in_doubt()) return;
+  const auto job = queue_.jobs().untried_ready(head.batch, feed.route, feed.position);
+  if (!job) return;
+  feed.jobs = {*job};
+  feed.next = 0;
 }
 
 Worker::Start Worker::block(Feed& feed, const Refusal& refusal) {
