@@ -19,6 +19,7 @@ namespace docmill {
 namespace {
 
 constexpr std::size_t kLongestChain = 20;
+constexpr std::int64_t kMaxSchemaBytes = 1 << 20;
 
 const std::vector<std::string>& built_in_tasks() {
   static const std::vector<std::string> tasks = {"extract", "requests", "summarise", "translate"};
@@ -100,7 +101,14 @@ std::string schema_text_of(TomlTable& task) {
   if (!std::filesystem::exists(path, error)) {
     task.fail("schema", fmt::format("\"schema\": there is no file {}", path.string()));
   }
-  return read_file(path, 1 << 20).value_or("");
+  std::optional<std::string> text;
+  try {
+    text = read_file(path, kMaxSchemaBytes);
+  } catch (const WorldError& read_error) {  // a reload keeps the config that works
+    task.fail("schema", fmt::format("\"schema\": {}", read_error.what()));
+  }
+  if (!text) task.fail("schema", fmt::format("\"schema\": {} is larger than 1 MiB", path.string()));
+  return *text;
 }
 
 // Prompts of the user's own. `kind` is by default that of the built-in task of this name.

@@ -88,6 +88,16 @@ std::optional<simdjson::dom::array> filled_array_at(JsonView of, const char* key
   return array;
 }
 
+bool has_error(JsonView of) {
+  const auto error = member(of, "error");
+  if (!error || error->is_null()) return false;
+  simdjson::dom::object members;
+  std::string_view word;
+  const bool is_empty = (error->get(members) == simdjson::SUCCESS && members.size() == 0) ||
+                        (error->get(word) == simdjson::SUCCESS && word.empty());
+  return !is_empty || (!filled_array_at(of, "choices") && !filled_array_at(of, "content"));
+}
+
 std::string_view word_at(JsonView of, const char* key) {
   const auto value = member(of, key);
   std::string_view word;

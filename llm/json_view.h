@@ -20,6 +20,8 @@ std::optional<JsonView> quick_view_json(std::string_view text);
 
 // The last of that key counts. Nothing: there is none, or `of` is no object.
 std::optional<JsonView> member(JsonView of, const char* key);
+// "error" is there, and neither null nor, beside an answer, empty, as some always send it.
+bool has_error(JsonView of);
 // Only what is an object, or an array that is not empty.
 std::optional<JsonView> object_at(JsonView of, const char* key);
 std::optional<simdjson::dom::array> filled_array_at(JsonView of, const char* key);

@@ -67,11 +67,6 @@ bool is_success(int status) {
   return status >= 200 && status < 300;
 }
 
-bool has_error(JsonView body) {
-  const auto error = member(body, "error");
-  return error && !error->is_null();
-}
-
 bool is_sent(Exchange exchange) {
   return exchange != Exchange::not_sent && exchange != Exchange::certificate;
 }
@@ -212,7 +207,9 @@ void decode_stream(const HttpReply& reply, const Provider& provider, DecodedRepl
   decoded.service_tier = model_word(streamed.service_tier);
   // After [DONE] nothing can be missing, however the connection ends.
   const bool is_whole = reply.exchange == Exchange::complete || streamed.is_ended;
-  if (is_whole && streamed.has_final_usage) {
+  // One that comes with every delta is the bill only once the answer has its end.
+  const bool has_ended = streamed.is_ended || !streamed.finish_reason.empty();
+  if (is_whole && has_ended && streamed.has_final_usage) {
     if (const auto usage = view_json(streamed.usage_json)) {
       decoded.usage = read_usage(*usage, provider);
       decoded.reported_pusd = read_reported_pusd(*usage);

@@ -134,7 +134,7 @@ bool StreamReader::read(const SseEvent& event) {
     if (!event.data.empty()) reply_.is_malformed = true;
     return false;
   }
-  if (const auto error = member(*parsed, "error"); error && !error->is_null()) {
+  if (has_error(*parsed)) {
     if (reply_.error_json.empty()) reply_.error_json = to_text(*parsed);
     return true;
   }

@@ -255,6 +255,24 @@ TEST_CASE_METHOD(WorkerTest,
   CHECK(state("d1") == "done");
 }
 
+TEST_CASE_METHOD(WorkerTest, "a whole reply without an end, or of another model, is no answer") {
+  task = "requests";
+  chain = {"large"};
+  const auto outcome_of = [&](const std::string& body, const std::string& name) {
+    net.set_body("large", body);
+    submit({R"({"messages":[{"role":"user","content":"x"}]})"}, name);
+    run_until_idle();
+    return attempts(name)[0].outcome;
+  };
+  const std::string head = R"({"model":"m","choices":[{"message":{"content":"x"},"finish_reason":)";
+  CHECK(outcome_of(head + "null}]}", "open") == "incomplete");
+  CHECK(outcome_of(head + R"("error"}]})", "error") == "incomplete");
+  CHECK(outcome_of(head + R"("tool_calls"}]})", "tools") == "answered");
+  CHECK(outcome_of(head + R"("length"}]})", "cut off") == "answered");
+  models["large"].pin = "m-2";
+  CHECK(outcome_of(head + R"("stop"}]})", "pinned") == "model_changed");
+}
+
 TEST_CASE_METHOD(WorkerTest,
                  "under a cap a tier without a price counts as the most it can have cost") {
   chain = {"large"};

@@ -315,6 +315,20 @@ TEST_CASE("stream: an Anthropic error event after the start is an error") {
   CHECK(busy.outcome.may_be_billed);
 }
 
+TEST_CASE("stream: usage that comes with every delta is the bill only at the end") {
+  const std::string event = R"(data: {"choices":[{"index":0,"delta":{"content":"a"}}],)"
+                            R"("usage":{"prompt_tokens":10,"completion_tokens":1}})"
+                            "\n\n";
+  const DecodedReply open = decode_reply(reply_of(read_all(Dialect::openai, event + event)),
+                                         provider_of(Dialect::openai));
+  CHECK_FALSE(open.usage);
+  CHECK(open.outcome.may_be_billed);
+  const DecodedReply whole =
+      decode_reply(reply_of(read_all(Dialect::openai, event + "data: [DONE]\n\n")),
+                   provider_of(Dialect::openai));
+  CHECK(whole.usage);
+}
+
 TEST_CASE("stream: a cut answer's use is an estimate, and says so") {
   const std::string delta = R"(data: {"choices":[{"delta":{"content":"twelve chars"}}]})"
                             "\n\n";

@@ -248,4 +248,15 @@ TEST_CASE("a key is hidden whole or in part, and after escapes are undone") {
   // In an answer only what can be nothing else.
   CHECK(hidden("keys begin with sk-proj-0", true) == "keys begin with sk-proj-0");
   CHECK(hidden("x" + key + key, true) == "x[key][key]");
+
+  const std::string odd = "sk+proj/0123456789==";
+  const auto hidden_in_json = [&](std::string json) {
+    hide_key_in_json(Secret(odd), json);
+    return json;
+  };
+  CHECK(hidden_in_json(R"({"a":"\n","b":"x sk\u002Bproj\/0123456789=\u003d y\t","c":"\\"})") ==
+        R"({"a":"\n","b":"x [key] y\t","c":"\\"})");
+  CHECK(hidden_in_json(R"({"b":"sk\u002bproj\/0123456789=\u003D\u0073k+proj/0123456789=="})") ==
+        R"({"b":"[key][key]"})");
+  CHECK(hidden_in_json(R"({"b":"\u00e9\"sk+proj"})") == R"({"b":"\u00e9\"sk+proj"})");
 }

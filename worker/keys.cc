@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <vector>
 
 #include "base/file.h"
@@ -88,6 +90,48 @@ void hide(const std::string& key, std::size_t shortest, std::string& text) {
   if (done > 0) text = clean.append(text, done, std::string::npos);
 }
 
+// Each escape is one byte of it; of what is not ASCII any byte will do, a key has none.
+struct Plain {
+  struct Escape {
+    std::size_t at = 0;       // in the plain text
+    std::size_t shorter = 0;  // by so much, it and those before it
+  };
+  std::string text;
+  std::vector<Escape> escapes;
+  // Where the byte begins in the text with escapes.
+  std::size_t begin_of(std::size_t at) const {
+    const auto after = std::lower_bound(escapes.begin(), escapes.end(), at,
+                                        [](const Escape& e, std::size_t p) { return e.at < p; });
+    return at + (after == escapes.begin() ? 0 : std::prev(after)->shorter);
+  }
+};
+
+Plain without_escapes(std::string_view json, bool keeps_places) {
+  Plain plain;
+  plain.text.reserve(json.size());
+  std::size_t shorter = 0;
+  for (std::size_t i = 0; i < json.size();) {
+    std::size_t size = 1;
+    char c = json[i];
+    if (c == '\\' && i + 1 < json.size()) {
+      c = json[i + 1];
+      size = 2;
+      unsigned code = 0;
+      const char* hex = json.data() + i + 2;
+      if (c == 'u' && i + 6 <= json.size() &&
+          std::from_chars(hex, hex + 4, code, 16).ptr == hex + 4) {
+        c = static_cast<char>(code < 0x80 ? code : 0);
+        size = 6;
+      }
+      shorter += size - 1;
+      if (keeps_places) plain.escapes.push_back({plain.text.size(), shorter});
+    }
+    plain.text += c;
+    i += size;
+  }
+  return plain;
+}
+
 // What of the base64 of any text depends on the key in it alone, wherever it begins: proxies that
 // show the headers they were sent show them so, too.
 std::vector<std::string> base64_parts(const std::string& key) {
@@ -129,6 +173,24 @@ void hide_key(const Secret& secret, HttpReply& reply) {
   }
   hide(key, kShortestHidden, reply.detail);
   for (Header& header : reply.headers) hide(key, kShortestHidden, header.value);
+}
+
+void hide_key_in_json(const Secret& secret, std::string& json) {
+  const std::string key = lower_ascii(secret.reveal());
+  if (key.size() < kShortestHiddenInAnswer || json.find('\\') == std::string::npos) return;
+  const std::string_view text = json;
+  const std::string low = lower_ascii(without_escapes(text, false).text);
+  if (low.find(key) == std::string::npos) return;
+  const Plain plain = without_escapes(text, true);
+  std::string clean;
+  std::size_t done = 0, from = 0;
+  for (std::size_t at = low.find(key); at != std::string::npos; at = low.find(key, from)) {
+    from = at + key.size();
+    const std::size_t begin = plain.begin_of(at);
+    clean.append(text.substr(done, begin - done)).append("[key]");
+    done = plain.begin_of(from);
+  }
+  if (done > 0) json = clean.append(text.substr(done));
 }
 
 KeyReader& KeyReader::of_process() {

@@ -37,6 +37,8 @@ void forbid_core_dumps();
 
 // Some gateways repeat the key in their error: "Invalid token: sk-...". It goes no further.
 void hide_key(const Secret& secret, HttpReply& reply);
+// In the text of JSON, whose escapes may stand within it.
+void hide_key_in_json(const Secret& secret, std::string& json);
 // The same for a text that was decoded since, where escapes could have hidden it from us.
 void hide_key(const Secret& secret, bool is_answer, std::string& text);
 

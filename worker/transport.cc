@@ -20,6 +20,7 @@ Received read_reply(const HttpRequest& request, HttpReply reply, const Secret& k
   }
   if (request.keeps_body) {
     hide_key(key, true, received.reply.body);
+    hide_key_in_json(key, received.reply.body);
   } else {
     std::string().swap(received.reply.body);
     // Without usage its length is still asked for.

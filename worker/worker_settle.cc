@@ -21,6 +21,14 @@ constexpr std::size_t kMostATurn = 256;
 constexpr std::size_t kMostOfAQuickDisk = 32;
 constexpr std::int64_t kCommitUsAJob = 24;
 
+// For who takes replies as they are: also one that was cut off by its length, is a refusal, or
+// calls tools; not one that has no end, or comes from another model than the one that is pinned.
+bool ends_whole(const DecodedReply& decoded) {
+  if (decoded.outcome.ending == Ending::model_changed) return false;
+  return decoded.outcome.error_class != "incomplete" || decoded.finish_reason == "tool_calls" ||
+         decoded.finish_reason == "function_call";
+}
+
 // The key was accepted and the account is in order, whatever else was wrong.
 bool has_heard_us(Ending ending) {
   return ending != Ending::not_sent && ending != Ending::cut && ending != Ending::too_slow &&
@@ -94,7 +102,8 @@ std::optional<Answer> Worker::judge(const Flight& flight, Received& received) {
              decoded.outcome.error_message);
   }
   if (flight.spec->kind == TaskKind::requests) {
-    if (auto whole = raw_answer(received.reply)) {
+    auto whole = raw_answer(received.reply);
+    if (whole && ends_whole(decoded)) {
       Outcome answered;
       answered.may_be_billed = !decoded.usage;
       answered.was_billed = decoded.usage.has_value();
