@@ -81,10 +81,10 @@ MetricsEndpoint::MetricsEndpoint(const Clock& clock, int port)
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  server_->daemon =
-      MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, nullptr, nullptr, &Server::answer,
-                       server_.get(), MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_LIMIT,
-                       kMostConnections, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutS, MHD_OPTION_END);
+  server_->daemon = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, nullptr,
+                                     nullptr, &Server::answer, server_.get(), MHD_OPTION_SOCK_ADDR,
+                                     &address, MHD_OPTION_CONNECTION_LIMIT, kMostConnections,
+                                     MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutS, MHD_OPTION_END);
   if (server_->daemon == nullptr) {
     throw WorldError(fmt::format("[metrics] cannot listen on 127.0.0.1:{}", port));
   }

@@ -8,6 +8,7 @@
 #include "base/errors.h"
 #include "base/text.h"
 #include "cli/open.h"
+#include "store/report_reader.h"
 
 namespace docmill {
 namespace {
@@ -22,12 +23,12 @@ struct PruneFlags {
 
 std::int64_t prune_batch(OpenedQueue& opened, const Batch& batch) {
   std::int64_t documents = 0;
-  JobId after;
+  JobSpan left = span_of(opened.db, batch.id);
   for (;;) {
-    const Pruned pruned = opened.queue.prune_in_transaction(batch.id, after);
+    const Pruned pruned = opened.queue.prune_in_transaction(batch.id, left.before, left.last);
     documents += pruned.jobs;
     if (!pruned.last) return documents;
-    after = *pruned.last;
+    left.before = *pruned.last;
   }
 }
 

@@ -347,11 +347,11 @@ void JobQueue::resume_in_transaction(BatchId batch, std::optional<std::int64_t> 
   transaction.commit();
 }
 
-Pruned JobQueue::prune_in_transaction(BatchId batch, JobId after) {
+Pruned JobQueue::prune_in_transaction(BatchId batch, JobId after, JobId last) {
   Transaction transaction(db_);
   Pruned pruned;
   if (jobs_.batch(batch).finished_at_ms) {
-    pruned = jobs_.prune(batch, after, kPrunedAtOnce);
+    pruned = jobs_.prune(batch, after, last, kPrunedAtOnce);
     if (!pruned.last) jobs_.set_pruned(batch, clock_.now_ms());
   }
   transaction.commit();

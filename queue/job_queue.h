@@ -79,9 +79,10 @@ class JobQueue {
   int cancel_in_transaction(BatchId batch, bool cut);
   void pause_in_transaction(BatchId batch);
   void resume_in_transaction(BatchId batch, std::optional<std::int64_t> new_cap_pusd);
-  // Drops texts and results of the next few hundred jobs of a batch that has ended. `last` is where
-  // to go on; nothing when all are done, or when the batch is open again.
-  Pruned prune_in_transaction(BatchId batch, JobId after);
+  // Drops texts and results of the next few hundred jobs of a batch that has ended, after `after`
+  // and up to `last`. Its own `last` is where to go on; nothing when all are done, or when the
+  // batch is open again.
+  Pruned prune_in_transaction(BatchId batch, JobId after, JobId last);
   // The results of an ended batch were handed out, all of them.
   void note_export_in_transaction(BatchId batch);
 

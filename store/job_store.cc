@@ -203,7 +203,8 @@ JobStore::JobStore(Database& db)
       set_exported_(db, "UPDATE batch SET exported_at = ?2 WHERE id = ?1"),
       set_pruned_(db, "UPDATE batch SET pruned_at = ?2 WHERE id = ?1"),
       prunable_(db, R"sql(
-        SELECT id, input_id FROM job WHERE +batch_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3)sql"),
+        SELECT id, input_id FROM job WHERE +batch_id = ?1 AND id > ?2 AND id <= ?4
+        ORDER BY id LIMIT ?3)sql"),
       drop_output_(db, "DELETE FROM job_output WHERE job_id = ?1"),
       drop_extra_(db, "DELETE FROM job_extra WHERE job_id = ?1"),
       drop_text_(db, "UPDATE job SET input_id = NULL WHERE id = ?1 AND finished_at IS NOT NULL") {}
@@ -477,9 +478,9 @@ void JobStore::set_pruned(BatchId id, std::int64_t at_ms) {
   set_pruned_.change(id, at_ms);
 }
 
-Pruned JobStore::prune(BatchId batch, JobId after, int limit) {
+Pruned JobStore::prune(BatchId batch, JobId after, JobId last, int limit) {
   std::vector<std::pair<JobId, std::optional<std::int64_t>>> jobs;
-  for (Cursor row = prunable_.run(batch, after, limit); row.next();) {
+  for (Cursor row = prunable_.run(batch, after, limit, last); row.next();) {
     jobs.emplace_back(JobId{row.integer(0)}, row.maybe_integer(1));
   }
   for (const auto& [job, input] : jobs) {

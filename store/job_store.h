@@ -65,7 +65,7 @@ class JobStore {
   void set_pruned(BatchId id, std::int64_t at_ms);
   // Drops the result, and the text that no other job needs, of at most `limit` jobs of the batch
   // with ids above `after`. The jobs' rows stay.
-  Pruned prune(BatchId batch, JobId after, int limit);
+  Pruned prune(BatchId batch, JobId after, JobId last, int limit);
   // No run_at lies further ahead than `latest_ms`, whatever the clock said when it was written.
   void clamp_due(std::int64_t latest_ms);
   // False when the job is no longer ready.

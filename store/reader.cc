@@ -79,7 +79,8 @@ StoreReader::StoreReader(Database& db)
                               ORDER BY id DESC LIMIT 20000)
         WHERE outcome = 'answered' AND settled_at >= ?2)sql"),
       results_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
-        WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.superseded_by IS NULL AND j.parent_id IS NULL
+        WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.id <= ?4 AND j.superseded_by IS NULL
+          AND j.parent_id IS NULL
         ORDER BY j.id LIMIT ?3)sql"),
       result_by_key_(db, "SELECT " RESULT_COLUMNS RESULT_TABLES R"sql(
         WHERE j.batch_id = ?1 AND j.item_key = ?2 AND j.superseded_by IS NULL
@@ -247,11 +248,11 @@ std::optional<std::int64_t> StoreReader::next_retry_ms(BatchId batch) {
 
 void StoreReader::each_result(BatchId batch, const std::string& item_key,
                               const std::function<void(const ResultRow&)>& take) {
-  JobId last = before_jobs(db_, batch);
+  JobSpan left = span_of(db_, batch);
   for (;;) {
     std::vector<ResultRow> page;
     if (item_key.empty()) {
-      for (Cursor row = results_.run(batch, last, kPage); row.next();) {
+      for (Cursor row = results_.run(batch, left.before, kPage, left.last); row.next();) {
         page.push_back(read_result(row));
       }
     } else {
@@ -260,7 +261,7 @@ void StoreReader::each_result(BatchId batch, const std::string& item_key,
       }
     }
     if (page.empty()) return;
-    last = page.back().id;
+    left.before = page.back().id;
     for (ResultRow& result : page) take(completed(std::move(result)));
     if (!item_key.empty()) return;
   }

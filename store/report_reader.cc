@@ -24,18 +24,18 @@
 
 // The documents of a batch, each with its last attempt, in pages that walk the jobs by id. The +
 // keeps SQLite from an index on batch_id, by which it would sort all of a batch for each page.
-#define JOB_ROWS(which)                                                                   \
-  "SELECT " COUNTED_JOB                                                                   \
-  "iif(j.requests > 1 OR j.level > 0, EXISTS ("                                           \
-  "  SELECT 1 FROM attempt f WHERE f.kind = 'fallback' AND (f.job_id = j.id"              \
-  "    OR (j.level > 0 AND f.job_id IN (SELECT id FROM job WHERE root_id = j.id)))), 0)," \
-  "a.provider, a.model, a.route, coalesce(a.opened_at, j.created_at), "                   \
-  "j.id, j.item_key, j.source, j.error_class, j.error_message, j.level "                  \
-  "FROM job j LEFT JOIN attempt a ON a.id = iif(j.level = 0,"                             \
-  "  (SELECT b.id FROM attempt b WHERE b.job_id = j.id AND b.number = j.requests),"       \
-  "  (SELECT max(b.id) FROM attempt b"                                                    \
-  "   WHERE b.job_id = j.id OR b.job_id IN (SELECT id FROM job WHERE root_id = j.id))) "  \
-  "WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.parent_id IS NULL AND " which               \
+#define JOB_ROWS(which)                                                                    \
+  "SELECT " COUNTED_JOB                                                                    \
+  "iif(j.requests > 1 OR j.level > 0, EXISTS ("                                            \
+  "  SELECT 1 FROM attempt f WHERE f.kind = 'fallback' AND (f.job_id = j.id"               \
+  "    OR (j.level > 0 AND f.job_id IN (SELECT id FROM job WHERE root_id = j.id)))), 0),"  \
+  "a.provider, a.model, a.route, coalesce(a.opened_at, j.created_at), "                    \
+  "j.id, j.item_key, j.source, j.error_class, j.error_message, j.level "                   \
+  "FROM job j LEFT JOIN attempt a ON a.id = iif(j.level = 0,"                              \
+  "  (SELECT b.id FROM attempt b WHERE b.job_id = j.id AND b.number = j.requests),"        \
+  "  (SELECT max(b.id) FROM attempt b"                                                     \
+  "   WHERE b.job_id = j.id OR b.job_id IN (SELECT id FROM job WHERE root_id = j.id))) "   \
+  "WHERE +j.batch_id = ?1 AND j.id > ?2 AND j.id <= ?4 AND j.parent_id IS NULL AND " which \
   " ORDER BY j.id LIMIT ?3"
 
 namespace docmill {
@@ -132,11 +132,12 @@ ReportReader::ReportReader(Database& db)
       jobs_(db, JOB_ROWS("true")),
       unsent_jobs_(db, JOB_ROWS("(j.requests = 0 OR j.level > 0)")) {}
 
-JobId before_jobs(Database& db, BatchId batch) {
-  Statement first(db, "SELECT min(id) FROM job WHERE batch_id = ?1");
-  Cursor row = first.run(batch);
+JobSpan span_of(Database& db, BatchId batch) {
+  Statement ends(db, "SELECT min(id), max(id) FROM job WHERE batch_id = ?1");
+  Cursor row = ends.run(batch);
   CHECK(row.next());
-  return {row.is_null(0) ? 0 : row.integer(0) - 1};
+  if (row.is_null(0)) return {};
+  return {{row.integer(0) - 1}, {row.integer(1)}};
 }
 
 BatchWords ReportReader::words_of(BatchId batch) {
@@ -162,7 +163,8 @@ void ReportReader::each_counted(BatchId batch, const TakeCountedJob& take_job,
     take_job(document);
   }
   JobRow unsent;
-  for (Cursor row = unsent_jobs_.run(batch, before_jobs(db_, batch), -1); row.next();) {
+  const JobSpan span = span_of(db_, batch);
+  for (Cursor row = unsent_jobs_.run(batch, span.before, -1, span.last); row.next();) {
     read_job(row, words, unsent);
     take_job(unsent);
   }
@@ -185,14 +187,14 @@ void ReportReader::each_attempt(BatchId batch, const TakeAttempt& take) {
 
 void ReportReader::each_page(BatchId batch, const BatchWords& words,
                              const std::function<void(const std::vector<JobRow>&)>& take) {
-  JobId last = before_jobs(db_, batch);
+  JobSpan left = span_of(db_, batch);
   for (;;) {
     std::vector<JobRow> page;
-    for (Cursor row = jobs_.run(batch, last, kPageOfRows); row.next();) {
+    for (Cursor row = jobs_.run(batch, left.before, kPageOfRows, left.last); row.next();) {
       read_job(row, words, page.emplace_back());
     }
     if (page.empty()) return;
-    last = page.back().id;
+    left.before = page.back().id;
     take(page);
   }
 }

@@ -48,7 +48,11 @@ class ReportReader {
       unsent_jobs_;
 };
 
-// An id below all of the batch's jobs.
-JobId before_jobs(Database& db, BatchId batch);
+// Where the batch's jobs are, among others: `before` is below all of their ids. One without jobs
+// has none between them.
+struct JobSpan {
+  JobId before, last;
+};
+JobSpan span_of(Database& db, BatchId batch);
 
 }  // namespace docmill

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/errors.h"
+#include "store/report_reader.h"
 #include "tests/catch.h"
 #include "tests/world.h"
 
@@ -24,11 +25,11 @@ class UpkeepTest : public WorkerTest {
     JobQueue queue(db, clock, options.policy);
     const BatchId id = batch(name).id;
     int jobs = 0;
-    for (JobId after;;) {
-      const Pruned pruned = queue.prune_in_transaction(id, after);
+    for (JobSpan left = span_of(db, id);;) {
+      const Pruned pruned = queue.prune_in_transaction(id, left.before, left.last);
       jobs += pruned.jobs;
       if (!pruned.last) return jobs;
-      after = *pruned.last;
+      left.before = *pruned.last;
     }
   }
   std::int64_t number(const char* sql) {
