@@ -53,14 +53,22 @@ std::string tenant_of(const SubmitFlags& flags) {
   return flags.tenant.empty() ? "default" : flags.tenant;
 }
 
-// The route that a document takes: its own word, or --route, or the task's rules. -1: the batch
-// has none of that name.
-int route_for(const Document& document, const SubmitFlags& flags, const Config& config,
-              BatchSpec& spec) {
+// The route that a document takes: its own word, or --route, or the model that a whole request
+// names, or the task's rules. -1: it has none, and its error says why.
+int route_for(Document& document, const SubmitFlags& flags, const Config& config, BatchSpec& spec) {
   const int route = document.route.empty() ? 0 : route_index(spec, document.route);
   const auto task = config.tasks.find(spec.task);
-  if (route < 0 || task == config.tasks.end() || !document.error.empty()) return route;
+  if (!document.error.empty()) return route;
+  if (route < 0) {
+    document.error = fmt::format("its route \"{}\" is not one of the batch's", document.route);
+    return route;
+  }
   const bool rules_apply = document.route.empty() && flags.route.empty() && flags.models.empty();
+  if (spec.kind == TaskKind::requests && rules_apply) {
+    const int own = own_route(spec, config.providers, config.models, document.text, document.error);
+    if (own != 0) return own;
+  }
+  if (task == config.tasks.end()) return route;
   return choose_route(spec, route, rules_apply, task->second.routing, config.models, document.text);
 }
 
@@ -97,9 +105,6 @@ void each_document(const SubmitFlags& flags, const Config& config, BatchSpec& sp
                    const std::function<void(Document, int route)>& take) {
   read_inputs(flags, spec.kind, [&](Document document) {
     const int route = route_for(document, flags, config, spec);
-    if (document.error.empty() && route < 0) {
-      document.error = fmt::format("its route \"{}\" is not one of the batch's", document.route);
-    }
     take(std::move(document), std::max(route, 0));
   });
 }

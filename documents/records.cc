@@ -68,6 +68,9 @@ void decode_batch_line(std::string_view line, Document& document) {
     document.error = fmt::format("its url is {}; only /v1/chat/completions is sent", url);
   } else if (!record->at("body").contains("messages")) {
     document.error = "its body has no \"messages\"";
+  } else if (const auto stream = record->at("body").find("stream");
+             stream != record->at("body").end() && *stream == true) {
+    document.error = "it asks for a stream, and a batch file's replies are whole";
   } else {
     document.text = std::string(*body);
   }

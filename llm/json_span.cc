@@ -38,24 +38,43 @@ std::size_t skip_value(std::string_view text, std::size_t at) {
   return at;
 }
 
-}  // namespace
+struct Member {
+  std::string_view name, value;  // both as they are written
+};
 
-std::optional<std::string_view> member_text(std::string_view object, std::string_view key) {
-  std::optional<std::string_view> found;
+std::optional<Member> find_member(std::string_view object, std::string_view key) {
+  std::optional<Member> found;
   std::size_t at = skip_space(object, 0) + 1;  // after the brace
   while ((at = skip_space(object, at)) < object.size() && object[at] == '"') {
-    const std::size_t name_end = skip_string(object, at);
+    const std::string_view written = object.substr(at, skip_string(object, at) - at);
     // A key may be written with escapes.
-    const auto name = nlohmann::json::parse(object.substr(at, name_end - at), nullptr, false);
-    const std::size_t begin = skip_space(object, skip_space(object, name_end) + 1);
+    const auto name = nlohmann::json::parse(written, nullptr, false);
+    const std::size_t begin = skip_space(object, skip_space(object, at + written.size()) + 1);
     const std::size_t end = skip_value(object, begin);
     if (name.is_string() && name.get_ref<const std::string&>() == key) {
-      found = object.substr(begin, end - begin);
+      found = Member{written, object.substr(begin, end - begin)};
     }
     at = skip_space(object, end);
     if (at < object.size() && object[at] == ',') ++at;
   }
   return found;
+}
+
+}  // namespace
+
+std::optional<std::string_view> member_text(std::string_view object, std::string_view key) {
+  const std::optional<Member> member = find_member(object, key);
+  return member ? std::optional(member->value) : std::nullopt;
+}
+
+std::string with_renamed_member(std::string_view object, std::string_view key,
+                                std::string_view name) {
+  std::string out(object);
+  if (const auto member = find_member(object, key)) {
+    out.replace(static_cast<std::size_t>(member->name.data() - object.data()), member->name.size(),
+                fmt::format("\"{}\"", name));
+  }
+  return out;
 }
 
 std::string with_member(std::string_view object, std::string_view key, std::string_view value) {

@@ -14,6 +14,10 @@ namespace docmill {
 // none.
 std::optional<std::string_view> member_text(std::string_view object, std::string_view key);
 
+// The object with that member under another name, if it has it.
+std::string with_renamed_member(std::string_view object, std::string_view key,
+                                std::string_view name);
+
 // The object with that member's value, in its place, or before the others.
 std::string with_member(std::string_view object, std::string_view key, std::string_view value);
 

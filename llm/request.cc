@@ -122,6 +122,14 @@ EncodedRequest RequestEncoder::encode(const ChatRequest& request, const Model& m
   if (!request.raw_body.empty()) {
     encoded.path = "/chat/completions";
     encoded.body = with_member(request.raw_body, "model", ordered_json(model.name).dump());
+    // Its own model gets it as it was written, another one the limit under that one's name for it.
+    if (!is_model(model, model_in_body(request.raw_body))) {
+      const bool is_new = form.max_tokens_field == "max_completion_tokens";
+      const char* other = is_new ? "max_tokens" : "max_completion_tokens";
+      if (!member_text(encoded.body, form.max_tokens_field)) {
+        encoded.body = with_renamed_member(encoded.body, other, form.max_tokens_field);
+      }
+    }
     if (member_text(encoded.body, "stream")) {
       encoded.body = with_member(encoded.body, "stream", "false");
     }
@@ -148,6 +156,16 @@ EncodedRequest RequestEncoder::encode(const ChatRequest& request, const Model& m
   }
   encoded.max_input_tokens = static_cast<std::int64_t>(encoded.body.size()) + kOverheadTokens;
   return encoded;
+}
+
+std::string model_in_body(const std::string& raw_body) {
+  const auto written = member_text(raw_body, "model");
+  const auto name = written ? parse_json(std::string(*written)) : std::nullopt;
+  return name && name->is_string() ? name->get<std::string>() : "";
+}
+
+bool is_model(const Model& model, const std::string& named) {
+  return named == model.key || named == model.name;
 }
 
 std::string unbounded_in_body(const std::string& raw_body) {

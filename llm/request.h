@@ -29,6 +29,11 @@ struct EncodedRequest {
   std::int64_t max_output_tokens = 0;  // the request's, within the model's
 };
 
+// The model that a whole body asks for, as it calls it; empty: none.
+std::string model_in_body(const std::string& raw_body);
+// By the config's name for it, or by the provider's.
+bool is_model(const Model& model, const std::string& named);
+
 // What in a whole body makes the provider bill what no count of its bytes bounds: pictures,
 // searches, other media. Empty: nothing.
 std::string unbounded_in_body(const std::string& raw_body);

@@ -1,5 +1,7 @@
 #include "tasks/routing.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -57,6 +59,13 @@ Chain cheapest_first(const Chain& chain, const BatchSpec& spec, const Models& mo
   return sorted;
 }
 
+int index_of(BatchSpec& spec, Route route) {
+  const auto same = std::find(spec.routes.begin(), spec.routes.end(), route);
+  if (same != spec.routes.end()) return static_cast<int>(same - spec.routes.begin());
+  spec.routes.push_back(std::move(route));
+  return static_cast<int>(spec.routes.size()) - 1;
+}
+
 }  // namespace
 
 int route_index(const BatchSpec& spec, const std::string& name) {
@@ -77,10 +86,37 @@ int choose_route(BatchSpec& spec, int route, bool rules_apply, const RoutePolicy
   if (!policy.cheapest_first) return route;
   const Route base = spec.routes[static_cast<std::size_t>(route)];
   Route sorted{base.name, cheapest_first(base.chain, spec, models, text)};
-  const auto same = std::find(spec.routes.begin(), spec.routes.end(), sorted);
-  if (same != spec.routes.end()) return static_cast<int>(same - spec.routes.begin());
-  spec.routes.push_back(std::move(sorted));
-  return static_cast<int>(spec.routes.size()) - 1;
+  return index_of(spec, std::move(sorted));
+}
+
+int own_route(BatchSpec& spec, const Providers& providers, const Models& models,
+              const std::string& body, std::string& problem) {
+  const std::string named = model_in_body(body);
+  if (named.empty()) return 0;
+  const Chain usual = spec.routes.front().chain;
+  const auto names_it = [&](const Link& link) { return is_model(models.at(link.model), named); };
+  const auto in_chain = std::find_if(usual.begin(), usual.end(), names_it);
+  const auto in_config = std::find_if(models.begin(), models.end(), [&](const auto& model) {
+    return is_model(model.second, named);
+  });
+  if (in_chain == usual.end() && in_config == models.end()) {
+    problem = fmt::format("the config has no model \"{}\"; --models A,B sends it to others", named);
+    return -1;
+  }
+  const Link own = in_chain != usual.end() ? *in_chain : Link(in_config->first);
+  if (providers.at(models.at(own.model).provider).dialect != Dialect::openai) {
+    problem = fmt::format("requests are in OpenAI's dialect, and {} is not asked in it", named);
+    return -1;
+  }
+  if (within_regions({own}, spec.regions, providers, models).empty()) {
+    problem = fmt::format("its model {} is outside of --regions", named);
+    return -1;
+  }
+  Chain chain = {own};
+  for (const Link& link : usual) {
+    if (link.model != own.model) chain.push_back(link);
+  }
+  return index_of(spec, {spec.routes.front().name, std::move(chain)});
 }
 
 Chain within_regions(const Chain& chain, const std::vector<std::string>& regions,

@@ -34,6 +34,11 @@ int route_index(const BatchSpec& spec, const std::string& name);
 int choose_route(BatchSpec& spec, int route, bool rules_apply, const RoutePolicy& policy,
                  const Models& models, const std::string& text);
 
+// The route of a whole request that names its model: that one, then the others of the first route;
+// added to the spec when it is new there. -1, and `problem` says why: it cannot be asked.
+int own_route(BatchSpec& spec, const Providers& providers, const Models& models,
+              const std::string& body, std::string& problem);
+
 // The chain without the models whose provider is in none of the regions. No regions: all of it.
 Chain within_regions(const Chain& chain, const std::vector<std::string>& regions,
                      const Providers& providers, const Models& models);

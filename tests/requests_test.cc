@@ -90,6 +90,17 @@ TEST_CASE("a request is sent as it is but for the model and the stream", "[reque
   CHECK(encoded.max_output_tokens == 30);
   CHECK(encoded.max_input_tokens > static_cast<std::int64_t>(encoded.body.size()));
   CHECK(request_for(spec, model, R"({"messages":[]})").max_output_tokens == 4000);
+
+  // Another model than it names calls its limit by another name.
+  Form form = form_of(model);
+  form.max_tokens_field = "max_completion_tokens";
+  CHECK(RequestEncoder().encode(request, model, form, Dialect::openai).body ==
+        R"({"n": 3, "max_completion_tokens": 10, "stream": false, "model": "served-1",)"
+        R"( "seed": 1.0, "messages": []})");
+  const ChatRequest own =
+      request_for(spec, model, R"({"model": "served-1", "max_tokens": 10, "messages": []})");
+  CHECK(RequestEncoder().encode(own, model, form, Dialect::openai).body ==
+        R"({"model": "served-1", "max_tokens": 10, "messages": []})");
   CHECK_FALSE(raised_limit(request, model));
 }
 

@@ -1,5 +1,7 @@
 // A batch file written for OpenAI goes through and comes back as one.
 
+#include <map>
+
 #include "tests/process/mill_test.h"
 
 namespace docmill::process_test {
@@ -34,7 +36,8 @@ stream = true
   }
   write("in.jsonl", lines);
   CHECK(docmill("run summarise in.jsonl --batch x --format openai-batch").code == 2);
-  CHECK(docmill("run requests in.jsonl --batch b --max-cost 1 --format openai-batch -o batch.jsonl")
+  CHECK(docmill("run requests in.jsonl --models m --batch b --max-cost 1 --format openai-batch "
+                "-o batch.jsonl")
             .code == 1);
   Ran read_back;
   read_back.out = read(folder / "batch.jsonl");
@@ -65,6 +68,54 @@ stream = true
   CHECK(docmill("run requests picture.jsonl --batch p --max-cost 1 -o x.jsonl").code == 1);
   CHECK(sent_count() == 39);
   CHECK(docmill("results p").lines()[0].at("error").at("class") == "unbounded");
+}
+
+TEST_CASE_METHOD(MillTest, "a request goes to the model that it names, then down the chain",
+                 "[process]") {
+  simulate("");
+  configure(R"toml(
+[worker]
+max_tries = 1
+[providers.sim]
+base_url = "@URL@"
+[models.cheap]
+provider = "sim"
+name = "cheap-1"
+max_tokens_field = "max_completion_tokens"
+[models.dear]
+provider = "sim"
+name = "dear-1+500=1"
+[defaults]
+chain = ["cheap", "dear"]
+)toml");
+  const std::vector<std::pair<std::string, json>> bodies = {
+      {"by-key", {{"model", "cheap"}}},
+      {"by-name", {{"model", "cheap-1"}, {"max_tokens", 9}}},
+      {"falls-back", {{"model", "dear"}, {"max_tokens", 9}}},
+      {"without", json::object()},
+      {"unknown", {{"model", "gpt-x"}}},
+      {"stream", {{"model", "cheap"}, {"stream", true}}}};
+  std::string lines;
+  for (auto [id, body] : bodies) {
+    body["messages"] = {{{"role", "user"}, {"content", "text of " + id}}};
+    lines += json{{"custom_id", id}, {"body", body}}.dump() + "\n";
+  }
+  write("in.jsonl", lines);
+  CHECK(docmill("run requests in.jsonl --batch b -o out.jsonl").code == 1);
+  std::map<std::string, json> results;
+  for (const json& line : docmill("results b").lines()) results[line.at("id").get<std::string>()] = line;
+  for (const char* id : {"by-key", "by-name", "falls-back", "without"}) {
+    CAPTURE(id);
+    CHECK(results[id].at("state") == "done");
+    CHECK(results[id].at("model") == "cheap");
+    CHECK(results[id].at("fallback") == (std::string(id) == "falls-back"));
+  }
+  CHECK(results["unknown"].at("error").at("message").get<std::string>().find("\"gpt-x\"") !=
+        std::string::npos);
+  CHECK(results["stream"].at("error").at("message").get<std::string>().find("stream") !=
+        std::string::npos);
+  CHECK(docmill("run requests in.jsonl --models cheap --batch all -o all.jsonl").code == 1);
+  CHECK(docmill("results all --failed").lines().size() == 1);  // the stream
 }
 
 }  // namespace docmill::process_test
