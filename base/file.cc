@@ -55,6 +55,17 @@ std::optional<std::string> read_file(const std::filesystem::path& path, std::int
   }
 }
 
+std::string read_named_file(const std::filesystem::path& path, std::int64_t max_bytes) {
+  std::optional<std::string> content;
+  try {
+    content = read_file(path, max_bytes);
+  } catch (const WorldError& error) {
+    throw UsageError(error.what());
+  }
+  if (content) return std::move(*content);
+  throw UsageError(path.string() + " is larger than " + std::to_string(max_bytes >> 20) + " MiB");
+}
+
 std::optional<Fd> open_in_place(const std::filesystem::path& path) {
   struct stat info {};
   if (lstat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) return std::nullopt;

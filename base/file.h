@@ -1,6 +1,6 @@
 #pragma once
 
-// Files and descriptors: an owner for a descriptor, whole files in and out, a lock.
+// Files and descriptors: an owner for a descriptor, whole files in and out.
 
 #include <cstdint>
 #include <filesystem>
@@ -30,6 +30,8 @@ class Fd {
 
 // The whole file, or nothing when it is longer than `max_bytes`. Throws WorldError.
 std::optional<std::string> read_file(const std::filesystem::path& path, std::int64_t max_bytes);
+// One that the user named. Throws UsageError when it cannot be read, or is longer.
+std::string read_named_file(const std::filesystem::path& path, std::int64_t max_bytes);
 
 // /dev/null, /dev/stdout, a fifo, a link: something is there that a rename would replace by a file.
 // It is opened to be written instead; nothing: that is not so. Throws WorldError when it cannot be.

@@ -54,11 +54,24 @@ void list(OpenedQueue& opened, const std::vector<UnknownAttempt>& unknown) {
   write_all(STDOUT_FILENO, table.text());
 }
 
+// What was in flight when a worker died is open until the next one has looked.
+void say_what_a_death_left(const Global& global, OpenedQueue& opened, const Batch& batch) {
+  if (running_worker(opened.store)) return;
+  const std::vector<OpenAttempt> open = opened.queue.ledger().open_attempts();
+  const auto count = std::count_if(open.begin(), open.end(), [&](const OpenAttempt& attempt) {
+    return attempt.batch.value == batch.id.value;
+  });
+  if (count == 0) return;
+  say(global, fmt::format("{} more were in flight when the worker died; they can be settled once "
+                          "another has started: docmill work",
+                          with_commas(count)));
+}
+
 // The usage object of a provider's log, or the whole reply with it.
 Word word_of_usage(OpenedQueue& opened, const UnknownAttempt& attempt, const std::string& text) {
-  const auto content =
-      text.starts_with('@') ? read_file(text.substr(1), 1 << 20) : std::optional(text);
-  const auto given = content ? view_json(*content) : std::nullopt;
+  const std::string content =
+      text.starts_with('@') ? read_named_file(text.substr(1), 1 << 20) : text;
+  const auto given = view_json(content);
   if (!given || !given->is_object()) throw UsageError("--usage: that is not a JSON object");
   const JsonView object = member(*given, "usage").value_or(*given);
   const auto provider = opened.config.providers.find(attempt.provider);
@@ -109,6 +122,7 @@ int settle(const Global& global, const SettleFlags& flags) {
                    int{flags.ceiling} + int{flags.estimate};
   if (flags.attempts.empty() && !flags.all && ways == 0) {
     list(*opened, unknown);
+    say_what_a_death_left(global, *opened, batch);
     return kExitDone;
   }
   if (flags.attempts.empty() == !flags.all) {

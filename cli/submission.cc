@@ -294,7 +294,7 @@ void declare_submit_flags(CLI::App& command, SubmitFlags& flags) {
   command.add_option("--tenant", flags.tenant,
                      "who it is for; tenants take turns (default: default)");
   command.add_option("--limit", flags.limit, "at most so many documents")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
   command.add_option("--input-format", flags.input_format,
                      "of every file (default: by its name and content): " + format_names());
   command.add_option("--exclude", flags.excludes, "skip files and folders: *.bak, docs/old/*");

@@ -89,12 +89,10 @@ void add_routes(const SubmitFlags& flags, const Config& config, BatchSpec& spec)
 // A file that the user named and that cannot be read is the user's to mend.
 std::string file_of_flag(const std::string& flag, const std::string& path) {
   try {
-    auto content = read_file(path, 1 << 20);
-    if (content) return std::move(*content);
-  } catch (const WorldError& error) {
+    return read_named_file(path, 1 << 20);
+  } catch (const UsageError& error) {
     throw UsageError(fmt::format("{}: {}", flag, error.what()));
   }
-  throw UsageError(fmt::format("{}: {} is larger than 1 MiB", flag, path));
 }
 
 std::string text_or_file(const std::string& flag, const std::string& value) {

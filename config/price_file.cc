@@ -57,12 +57,11 @@ PriceFile parse_price_toml(std::string_view text, const std::filesystem::path& p
 }
 
 PriceFile read_price_file(const std::filesystem::path& file, std::int64_t effective_at_ms) {
-  const std::optional<std::string> text = read_file(file, kMostPriceBytes);
-  if (!text) throw UsageError(fmt::format("{}: larger than 16 MiB", file.string()));
-  const std::size_t first = text->find_first_not_of(" \t\r\n\xef\xbb\xbf");
-  const bool is_json = first != std::string::npos && (*text)[first] == '{';
-  return is_json ? parse_price_map(*text, file, effective_at_ms)
-                 : parse_price_toml(*text, file, effective_at_ms);
+  const std::string text = read_named_file(file, kMostPriceBytes);
+  const std::size_t first = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  const bool is_json = first != std::string::npos && text[first] == '{';
+  return is_json ? parse_price_map(text, file, effective_at_ms)
+                 : parse_price_toml(text, file, effective_at_ms);
 }
 
 }  // namespace docmill

@@ -101,14 +101,11 @@ std::string schema_text_of(TomlTable& task) {
   if (!std::filesystem::exists(path, error)) {
     task.fail("schema", fmt::format("\"schema\": there is no file {}", path.string()));
   }
-  std::optional<std::string> text;
   try {
-    text = read_file(path, kMaxSchemaBytes);
-  } catch (const WorldError& read_error) {  // a reload keeps the config that works
-    task.fail("schema", fmt::format("\"schema\": {}", read_error.what()));
+    return read_named_file(path, kMaxSchemaBytes);
+  } catch (const UsageError& unreadable) {
+    task.fail("schema", fmt::format("\"schema\": {}", unreadable.what()));
   }
-  if (!text) task.fail("schema", fmt::format("\"schema\": {} is larger than 1 MiB", path.string()));
-  return *text;
 }
 
 // Prompts of the user's own. `kind` is by default that of the built-in task of this name.

@@ -333,13 +333,11 @@ UsageFile parse_usage_csv(std::string_view text, const std::string& name) {
 }
 
 UsageFile read_usage_file(const std::filesystem::path& path) {
-  const std::optional<std::string> text = read_file(path, kMostFileBytes);
-  if (!text) throw UsageError(fmt::format("{}: larger than 256 MiB", path.string()));
-  const std::size_t first = text->find_first_not_of(" \t\r\n\xef\xbb\xbf");
-  const bool is_json =
-      first != std::string::npos && ((*text)[first] == '{' || (*text)[first] == '[');
-  return is_json ? parse_usage_json(*text, path.filename().string())
-                 : parse_usage_csv(*text, path.filename().string());
+  const std::string text = read_named_file(path, kMostFileBytes);
+  const std::size_t first = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  const bool is_json = first != std::string::npos && (text[first] == '{' || text[first] == '[');
+  return is_json ? parse_usage_json(text, path.filename().string())
+                 : parse_usage_csv(text, path.filename().string());
 }
 
 void UsageSource::each_counted(const TakeCountedJob&, const TakeCountedAttempt& take_attempt) {

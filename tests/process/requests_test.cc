@@ -103,7 +103,8 @@ chain = ["cheap", "dear"]
   write("in.jsonl", lines);
   CHECK(docmill("run requests in.jsonl --batch b -o out.jsonl").code == 1);
   std::map<std::string, json> results;
-  for (const json& line : docmill("results b").lines()) results[line.at("id").get<std::string>()] = line;
+  for (const json& line : docmill("results b").lines())
+    results[line.at("id").get<std::string>()] = line;
   for (const char* id : {"by-key", "by-name", "falls-back", "without"}) {
     CAPTURE(id);
     CHECK(results[id].at("state") == "done");
