@@ -270,6 +270,9 @@ TEST_CASE_METHOD(BatchCommandsTest, "a batch's name stands for one task, one pro
       {"submit translate a.txt --to German --batch b --limit 0", "--limit"},
       {"submit summarise a.txt no-such-file --batch c", "no-such-file"},
       {"submit summarise twice.jsonl --batch c", "\"x\" comes twice"},
+      {"report --usage nofile", "nofile"},
+      {"report --reprice nofile", "nofile"},
+      {"prices import nofile", "nofile"},
       {"retry b --id nobody", "no failed or held document \"nobody\""}};
   for (const auto& other : others) {
     const Ran ran = docmill(other.words);
