@@ -97,8 +97,12 @@ void add_published_wait(BatchStatus& status, const std::optional<WorkerRow>& wor
   if (!step.empty() || wait->until_ms > now_ms + kStandstillMs) status.eta_seconds.reset();
 }
 
-// " --max-cost 6.00": enough for the rest at what a document has cost so far, and a tenth more; at
-// least what the queue says that the next request needs.
+bool is_held_by_cap(const BatchStatus& status) {
+  return status.held_reason.starts_with("its cap");
+}
+
+// " --max-cost 6.00": enough for the rest at what a byte of text has cost so far and a tenth more,
+// for near its cap a batch does the small ones first; and room for the last one's ceiling.
 std::string needed_cap(const BatchStatus& status) {
   const std::string& reason = status.held_reason;
   constexpr std::string_view kFlag = " --max-cost ";
@@ -108,10 +112,12 @@ std::string needed_cap(const BatchStatus& status) {
   const auto least_pusd = parse_usd(reason.substr(start, reason.find(' ', start) - start));
   if (!least_pusd) return "";
   double all_usd = static_cast<double>(*least_pusd) / kPusdPerUsd;
-  if (status.counts.done > 0) {
-    const double each_usd = static_cast<double>(status.money.measured_pusd) / kPusdPerUsd /
-                            static_cast<double>(status.counts.done);
-    all_usd += 1.1 * each_usd * static_cast<double>(status.counts.queued());
+  if (status.text_bytes.done > 0) {
+    const double spent_usd = static_cast<double>(status.money.measured_pusd) / kPusdPerUsd;
+    const double unknown_usd = static_cast<double>(status.money.possible_pusd) / kPusdPerUsd;
+    const double left =
+        static_cast<double>(status.text_bytes.left) / static_cast<double>(status.text_bytes.done);
+    all_usd += 1.1 * spent_usd * left + std::max(all_usd - spent_usd - unknown_usd, 0.0);
   }
   // Up to the next cent, or to the next of three digits where it is less than a dollar.
   const double step = all_usd >= 1 ? 0.01 : 0.001;
@@ -122,7 +128,7 @@ void add_waits(BatchStatus& status, const std::optional<WorkerRow>& worker,
                const std::vector<ProviderPause>& pauses, bool has_worker, std::int64_t now_ms) {
   const std::string& name = status.batch.name;
   if (status.state == "held") {
-    const bool by_cap = status.held_reason.starts_with("its cap");
+    const bool by_cap = is_held_by_cap(status);
     status.bound_by = by_cap ? "its cap" : status.held_reason;
     std::string step = fmt::format("docmill retry {}", name);
     if (status.batch.held_reason) step = fmt::format("docmill resume {}", name);
@@ -282,8 +288,13 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
   const std::optional<int> stuck = stuck_writer(store);
   std::error_code error;
   const bool is_full = std::filesystem::space(store, error).available < kFullDiskBytes && !error;
-  for (Batch& batch : reader.batches()) {
-    if (!only.empty() && batch.name != only) continue;
+  std::vector<Batch> batches;
+  if (only.empty()) {
+    batches = reader.batches();
+  } else if (auto batch = reader.batch(only)) {
+    batches.push_back(std::move(*batch));
+  }
+  for (Batch& batch : batches) {
     BatchStatus status;
     status.counts = reader.counts(batch.id);
     status.money = reader.money(batch.id);
@@ -292,6 +303,7 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
     if (status.state == "held") {
       status.held_reason =
           batch.held_reason.value_or(fmt::format("{} documents are held", status.counts.held));
+      if (is_held_by_cap(status)) status.text_bytes = reader.text_bytes(batch.id);
     }
     if (status.counts.waiting > 0) status.next_retry_ms = reader.next_retry_ms(batch.id);
     status.batch = std::move(batch);

@@ -24,6 +24,7 @@ struct BatchStatus {
   std::string state;  // submitting, running, paused, held, finished, cancelled
   std::string held_reason;
   JobCounts counts;
+  TextBytes text_bytes;  // of what its cap holds; else not read
   BatchMoney money;
   std::vector<ErrorCount> errors;
   std::vector<ModelActivity> models;  // filled by who shows them: reading them takes long

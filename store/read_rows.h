@@ -28,6 +28,11 @@ struct JobCounts {
 // So many more in that state.
 void add(JobCounts& counts, const std::string& state, std::int64_t jobs);
 
+// Of documents: those that are done, and those that have yet to end.
+struct TextBytes {
+  std::int64_t done = 0, left = 0;
+};
+
 struct BatchMoney {
   std::int64_t measured_pusd = 0;   // the sum of the ledger's costs
   std::int64_t in_flight_pusd = 0;  // ceilings of open attempts

@@ -105,6 +105,11 @@ StoreReader::StoreReader(Database& db)
       next_retry_(db, R"sql(
         SELECT min(run_at) FROM job WHERE batch_id = ?1 AND state = 'waiting'
           AND superseded_by IS NULL)sql"),
+      text_bytes_(db, R"sql(
+        SELECT coalesce(sum(iif(state = 'done', text_bytes, 0)), 0),
+               coalesce(sum(iif(state IN ('ready', 'waiting', 'blocked', 'running'),
+                                text_bytes, 0)), 0)
+        FROM job WHERE batch_id = ?1 AND superseded_by IS NULL AND parent_id IS NULL)sql"),
       activity_(db, R"sql(
         SELECT model, sum(outcome = 'answered'), sum(outcome = 'rate_limited'),
                sum(outcome != 'answered' AND outcome != 'rate_limited'),
@@ -244,6 +249,12 @@ std::optional<std::int64_t> StoreReader::next_retry_ms(BatchId batch) {
   Cursor row = next_retry_.run(batch);
   CHECK(row.next());
   return row.maybe_integer(0);
+}
+
+TextBytes StoreReader::text_bytes(BatchId batch) {
+  Cursor row = text_bytes_.run(batch);
+  CHECK(row.next());
+  return {row.integer(0), row.integer(1)};
 }
 
 void StoreReader::each_result(BatchId batch, const std::string& item_key,

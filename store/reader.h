@@ -42,6 +42,7 @@ class StoreReader {
   std::vector<EstimateRecord> estimates();
   // When the first of its waiting jobs is due.
   std::optional<std::int64_t> next_retry_ms(BatchId batch);
+  TextBytes text_bytes(BatchId batch);  // walks all of its documents
   // What requests opened since then have cost or may cost, over all batches.
   std::int64_t spending_since(std::int64_t since_ms);
   // Answered since then, as far as the batch's last 20,000 requests tell.
@@ -68,7 +69,7 @@ class StoreReader {
   Ledger ledger_;
   Statement batches_, counts_, measured_, open_, unknown_, unpriced_, errors_, worker_, answers_,
       results_, result_by_key_, result_by_id_, result_pieces_, in_state_, old_result_,
-      attempts_of_job_, next_retry_, activity_, latencies_, estimates_;
+      attempts_of_job_, next_retry_, text_bytes_, activity_, latencies_, estimates_;
 };
 
 }  // namespace docmill
