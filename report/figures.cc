@@ -74,15 +74,20 @@ double fallback_rate(const Figures& figures) {
   return static_cast<double>(figures.fallen_back_jobs) / static_cast<double>(figures.sent_jobs);
 }
 
+std::optional<std::int64_t> known_pusd(const Figures& figures) {
+  if (figures.cost_pusd == 0 && figures.unpriced_requests > 0) return std::nullopt;
+  return figures.cost_pusd;
+}
+
 std::optional<std::int64_t> average_pusd(const Figures& figures) {
-  if (figures.done == 0) return std::nullopt;
+  if (figures.done == 0 || !known_pusd(figures)) return std::nullopt;
   return (figures.cost_pusd + figures.done / 2) / figures.done;
 }
 
 std::optional<std::int64_t> effective_pusd(const Figures& figures,
                                            std::optional<double> fastest_ms) {
   const auto average = figures.latencies.average_ms();
-  if (!average || !fastest_ms) return std::nullopt;
+  if (!average || !fastest_ms || !known_pusd(figures)) return std::nullopt;
   const auto cost = static_cast<long double>(figures.cost_pusd);
   return static_cast<std::int64_t>(std::llround(cost * *average / *fastest_ms));
 }

@@ -59,7 +59,9 @@ void count_attempt(Figures& figures, const CountedAttempt& attempt);
 void count_job(Figures& figures, const CountedJob& job);
 
 double fallback_rate(const Figures& figures);
-// Per done document, rounded to a pico-USD. Nothing: none is done.
+// Nothing: no request of it had a price, and the sum of none is not the cost.
+std::optional<std::int64_t> known_pusd(const Figures& figures);
+// Per done document, rounded to a pico-USD. Nothing: none is done, or nothing had a price.
 std::optional<std::int64_t> average_pusd(const Figures& figures);
 // The cost weighed by latency: what was paid, times how much slower than the fastest it was.
 std::optional<std::int64_t> effective_pusd(const Figures& figures,

@@ -171,7 +171,8 @@ struct ModelColumns {
             : percent_text(
                   static_cast<double>(f.cached_tokens) / static_cast<double>(f.input_tokens), 1),
         with_commas(f.output_tokens),
-        money.column(f.cost_pusd, cost_decimals)};
+        f.cost_pusd == 0 && f.unpriced_requests > 0 ? "unpriced"
+                                                    : money.column(f.cost_pusd, cost_decimals)};
     if (possible) cells.push_back(money.column(f.possible_pusd, cost_decimals));
     if (unpriced) cells.push_back(with_commas(f.unpriced_requests));
     cells.push_back(f.average_pusd ? money.column(*f.average_pusd, average_decimals) : "-");

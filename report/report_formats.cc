@@ -51,7 +51,7 @@ std::vector<Cell> cells_of(const Figures& f, const CostReport& report) {
       {"cache_write_tokens", count(f.tokens.cache_write_tokens)},
       {"output_tokens", count(f.tokens.output_tokens)},
       {"reasoning_tokens", count(f.tokens.reasoning_tokens)},
-      {"cost_usd", exact_usd(f.cost_pusd), true},
+      {"cost_usd", maybe_usd(known_pusd(f)), true},
       {"possible_usd", exact_usd(f.possible_pusd), true},
       {"unpriced_requests", count(f.unpriced_requests)},
       {"avg_cost_usd", maybe_usd(average_pusd(f)), true},
@@ -109,7 +109,8 @@ std::vector<std::string> table_cells(std::vector<std::string> keys, const Figure
   for (const std::string& cell :
        {with_commas(f.done), with_commas(f.failed), with_commas(f.requests), with_commas(f.retries),
         with_commas(f.fallbacks), with_commas(input), cached, with_commas(f.tokens.output_tokens),
-        currency.column(f.cost_pusd), seconds_text(f.latencies.percentile(95))}) {
+        known_pusd(f) ? currency.column(f.cost_pusd) : "unpriced",
+        seconds_text(f.latencies.percentile(95))}) {
     keys.push_back(cell);
   }
   return keys;
@@ -178,10 +179,11 @@ std::string below_table(const CostReport& report, const ReportShow& show) {
           : "",
       with_commas(all.unpriced_requests), with_commas(all.reused),
       all.reused == 0 ? "" : fmt::format(", which saved {}", show.currency.text(all.saved_pusd)));
-  if (const auto average = average_pusd(all)) {
-    text +=
-        fmt::format("a document {}   fell back {:.2f} % of {} sent\n", show.currency.text(*average),
-                    100 * fallback_rate(all), with_commas(all.sent_jobs));
+  if (all.done > 0) {
+    const auto average = average_pusd(all);
+    text += fmt::format("a document {}   fell back {:.2f} % of {} sent\n",
+                        average ? show.currency.text(*average) : "unpriced",
+                        100 * fallback_rate(all), with_commas(all.sent_jobs));
   }
   if (all.reported_requests > 0) {
     text += fmt::format("providers say {} for {} of the requests\n",

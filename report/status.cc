@@ -392,9 +392,10 @@ std::string status_view(const BatchStatus& s, const StoreStatus& store) {
   }
   const std::string& why = s.held_reason.empty() ? s.bound_by : s.held_reason;
   if (!why.empty()) text += "bound by " + printable_line(why) + "\n";
-  text +=
-      fmt::format("money {} spent + {} in flight + {} unknown", human_usd(s.money.measured_pusd),
-                  human_usd(s.money.in_flight_pusd), human_usd(s.money.possible_pusd));
+  const bool has_price = s.money.measured_pusd > 0 || s.money.unpriced_requests == 0;
+  text += fmt::format("money {} + {} in flight + {} unknown",
+                      has_price ? human_usd(s.money.measured_pusd) + " spent" : "unpriced",
+                      human_usd(s.money.in_flight_pusd), human_usd(s.money.possible_pusd));
   if (s.batch.cap_pusd) text += fmt::format(", cap {}", human_usd(*s.batch.cap_pusd));
   if (s.money.unpriced_requests > 0) {
     text += fmt::format("   unpriced requests {}", with_commas(s.money.unpriced_requests));

@@ -269,6 +269,10 @@ void JobStore::add_money(BatchId id, const MoneyChange& change) {
   db_.purses().add(id, change.spent_pusd, change.reserved_pusd);
 }
 
+bool JobStore::has_room(BatchId id, std::int64_t pusd) {
+  return db_.purses().has_room(id, pusd);
+}
+
 bool JobStore::reserve(BatchId id, std::int64_t ceiling_pusd) {
   return db_.purses().reserve(id, ceiling_pusd);
 }
@@ -468,29 +472,6 @@ std::vector<ProviderPause> JobStore::pauses() {
 bool JobStore::pass_over(JobId job, const JobChange& c) {
   return pass_over_.change(job, c.state, c.position, c.error_class, c.error_message,
                            c.finished_at_ms) == 1;
-}
-
-void JobStore::set_exported(BatchId id, std::int64_t at_ms) {
-  set_exported_.change(id, at_ms);
-}
-
-void JobStore::set_pruned(BatchId id, std::int64_t at_ms) {
-  set_pruned_.change(id, at_ms);
-}
-
-Pruned JobStore::prune(BatchId batch, JobId after, JobId last, int limit) {
-  std::vector<std::pair<JobId, std::optional<std::int64_t>>> jobs;
-  for (Cursor row = prunable_.run(batch, after, limit, last); row.next();) {
-    jobs.emplace_back(JobId{row.integer(0)}, row.maybe_integer(1));
-  }
-  for (const auto& [job, input] : jobs) {
-    drop_output_.change(job);
-    drop_extra_.change(job);
-    if (input && drop_text_.change(job) == 1) texts_.drop(*input);
-  }
-  Pruned pruned{static_cast<int>(jobs.size()), std::nullopt};
-  if (!jobs.empty()) pruned.last = jobs.back().first;
-  return pruned;
 }
 
 bool JobStore::resume_provider(const std::string& provider) {

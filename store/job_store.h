@@ -36,6 +36,7 @@ class JobStore {
   void reopen(BatchId id);         // neither finished nor held any more
   bool drop_if_empty(BatchId id);  // nothing was ever queued in it
   void add_money(BatchId id, const MoneyChange& change);
+  bool has_room(BatchId id, std::int64_t pusd);
   // False when the cap does not allow it.
   bool reserve(BatchId id, std::int64_t ceiling_pusd);
   // Marks the batch finished if it is sealed and none of its jobs can change any more.

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include "base/check.h"
+#include "base/money.h"
 
 namespace docmill {
 
@@ -29,8 +30,15 @@ void Purses::add(BatchId batch, std::int64_t spent_pusd, std::int64_t reserved_p
   purse.is_changed = true;
 }
 
+bool Purses::has_room(BatchId batch, std::int64_t pusd) {
+  const Purse& purse = this->purse(batch);
+  const auto sum_pusd = add_pusd(purse.spent_pusd, purse.reserved_pusd);
+  return sum_pusd && add_pusd(*sum_pusd, pusd);
+}
+
 bool Purses::reserve(BatchId batch, std::int64_t ceiling_pusd) {
   CHECK(ceiling_pusd >= 0);
+  if (!has_room(batch, ceiling_pusd)) return false;
   Purse& purse = this->purse(batch);
   if (purse.cap_pusd && purse.spent_pusd + purse.reserved_pusd + ceiling_pusd > *purse.cap_pusd) {
     return false;

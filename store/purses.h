@@ -20,6 +20,8 @@ class Purses {
   // All in a transaction. What they change is in the batch's row once write() has been called;
   // Transaction::commit() does, and whoever reads the row within the transaction.
   void add(BatchId batch, std::int64_t spent_pusd, std::int64_t reserved_pusd);
+  // False: the batch's money with so much more would be beyond what an integer of pico-USD holds.
+  bool has_room(BatchId batch, std::int64_t pusd);
   // False, and nothing is reserved, when the cap would be passed.
   bool reserve(BatchId batch, std::int64_t ceiling_pusd);
   void write();

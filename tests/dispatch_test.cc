@@ -292,6 +292,22 @@ TEST_CASE_METHOD(WorkerTest,
   CHECK(attempts()[0].cost_basis == "unknown");
 }
 
+TEST_CASE_METHOD(WorkerTest, "usage that no integer holds the cost of holds the batch") {
+  chain = {"large"};
+  models["large"].price = ModelPrice{kMaxPricePusd, kMaxPricePusd, kMaxPricePusd, kMaxPricePusd};
+  options.in_flight = 4;
+  net.set_body("large", R"({"choices":[{"finish_reason":"stop","message":{"content":"x"}}],)"
+                        R"("usage":{"prompt_tokens":1000000000,"completion_tokens":1000000000}})");
+  std::vector<std::string> texts;
+  for (int i = 0; i < 20; ++i) texts.push_back(std::to_string(i));
+  submit(texts);
+  run_until_idle();
+  CHECK(batch().held_reason);
+  CHECK(batch().spent_pusd > 0);
+  CHECK(net.sent.size() < 20);
+  CHECK(broken_invariant().empty());
+}
+
 TEST_CASE_METHOD(WorkerTest, "a request is billed by the price of when it was sent") {
   chain = {"large"};
   models["large"].price.reset();

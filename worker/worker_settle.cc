@@ -142,6 +142,17 @@ void Worker::settle(Flight& flight, Received& received) {
     settlement.usage_json =
         estimated_usage_json(reply, static_cast<std::int64_t>(flight.departure.load.input_tokens));
   }
+  if (!queue_.jobs().has_room(flight.claim.job.batch, settlement.cost_pusd.value_or(0))) {
+    // Millions of USD: what it says that it used is kept, and not believed.
+    settlement.cost_basis = "unknown";
+    settlement.cost_pusd.reset();
+    settlement.price.reset();
+    queue_.jobs().set_held(
+        flight.claim.job.batch,
+        "its cost would be more than nine million USD; look at the prices, and at "
+        "the usage that the provider reports");
+    must_look_ = true;
+  }
   // What cannot be priced may cost anything, and goes on counting under a cap.
   if (settlement.cost_basis == "unpriced" && flight.claim.is_capped) {
     settlement.cost_basis = "unknown";

@@ -269,7 +269,10 @@ def compare(what, row, wanted):
     for name in ("requests", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens",
                  "reasoning_tokens", "unpriced_requests"):
         expect(f"{what}, {name}", int(row[name]), wanted[name])
-    expect(f"{what}, cost_usd", Decimal(row["cost_usd"]), wanted["cost_usd"])
+    # Of what had no price there is no cost, and 0 would be one.
+    is_unpriced = wanted["cost_usd"] == 0 and wanted["unpriced_requests"] > 0
+    expect(f"{what}, cost_usd", row["cost_usd"] == "", is_unpriced)
+    expect(f"{what}, cost_usd", Decimal(row["cost_usd"] or 0), wanted["cost_usd"])
 
 
 def grouped(folder, by):
@@ -279,7 +282,7 @@ def grouped(folder, by):
                  "output_tokens", "unpriced_requests"):
         total[name] = sum(int(row[name]) for row in rows)
     for name in ("cost_usd", "possible_usd"):
-        total[name] = sum((Decimal(row[name]) for row in rows), Decimal(0))
+        total[name] = sum((Decimal(row[name] or 0) for row in rows), Decimal(0))
     return rows, total
 
 
