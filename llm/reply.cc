@@ -404,7 +404,8 @@ Settlement settlement_of(const DecodedReply& decoded, const HttpReply& reply,
   if (reply.first_byte_ms >= 0) settlement.first_byte_ms = reply.first_byte_ms;
   settlement.total_ms = reply.total_ms;
   settlement.reported_pusd = decoded.reported_pusd;
-  const bool is_priority = decoded.service_tier == "priority" && billing.base_is_priority;
+  const bool is_priority = billing.base_is_priority &&
+                           (decoded.service_tier == "priority" || decoded.service_tier == "fast");
   std::optional<std::int64_t> usage_pusd;
   if (decoded.usage && billing.price) {
     usage_pusd = cost_pusd(*decoded.usage, billing.price->price,

@@ -40,11 +40,11 @@ std::optional<PublishedWait> published_wait(const std::optional<WorkerRow>& work
 std::string remedy(const ProviderPause& pause) {
   const auto is = [&](const char* cause) { return pause.reason.starts_with(cause); };
   if (is("out of credit")) return "add credit at " + pause.key + ", then ";
-  if (is("its key")) return "mend the key of " + pause.key + ", restart the worker, then ";
+  if (is("its key")) return "mend the key of " + pause.key + ", reload or restart the worker, then ";
   if (is("it redirects"))
-    return "mend the base_url of " + pause.key + ", restart the worker, then ";
+    return "mend the base_url of " + pause.key + ", reload or restart the worker, then ";
   if (is("the model is not there") || is("it refuses a parameter")) {
-    return "mend " + pause.key + " in the config, restart the worker, then ";
+    return "mend " + pause.key + " in the config, reload or restart the worker, then ";
   }
   return "";
 }

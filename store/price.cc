@@ -41,8 +41,10 @@ std::int64_t cost_pusd(const Usage& usage, const ModelPrice& rates) {
 
 std::optional<std::int64_t> cost_pusd(const Usage& usage, const Price& price,
                                       const std::string& service_tier, std::int64_t at_ms) {
-  if (!price.covers(service_tier)) return std::nullopt;
-  return cost_pusd(usage, price.rates(service_tier, usage.input_tokens(), at_ms));
+  // OpenAI's own word for priority in some replies.
+  const std::string tier = service_tier == "fast" ? "priority" : service_tier;
+  if (!price.covers(tier)) return std::nullopt;
+  return cost_pusd(usage, price.rates(tier, usage.input_tokens(), at_ms));
 }
 
 bool Price::covers(const std::string& service_tier) const {

@@ -82,7 +82,9 @@ class Lint {
         out[key] = cleaned(value, there, in_branch || kBranching.contains(key));
       } else if (kOthers.contains(key)) {
         check_other(key, value, there, in_branch);
-        if (key != "format" && key != "pattern") out[key] = value;
+        const bool is_ours =
+            key == "pattern" || (key == "uniqueItems" && is_walked(there, in_branch));
+        if (key != "format" && !is_ours) out[key] = value;
       } else {
         refuse(where, fmt::format("\"{}\" is a keyword that docmill does not check", key));
       }
@@ -91,6 +93,12 @@ class Lint {
   }
 
  private:
+  // Where mismatch() comes by itself: valijson compares each item of a list with each other.
+  static bool is_walked(const std::string& where, bool in_branch) {
+    return !in_branch && where.find("/definitions/") == std::string::npos &&
+           where.find("/$defs/") == std::string::npos;
+  }
+
   json cleaned_names(const json& value, const std::string& where, bool in_branch) {
     if (!value.is_object()) refuse(where, "it is an object of schemas by name");
     json out = json::object();
@@ -155,6 +163,18 @@ std::string place(const valijson::ValidationResults::Error& error) {
   return path.empty() ? "the answer" : path;
 }
 
+bool has_twice(const json& list) {
+  std::set<std::string> seen;
+  for (const json& item : list) {
+    std::string text = item.dump();
+    if (item.is_number_float() && text.ends_with(".0")) text.resize(text.size() - 2);  // 1.0 is 1
+    if (!seen.insert(std::move(text)).second) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 struct JsonSchema::Compiled {
@@ -176,7 +196,8 @@ struct JsonSchema::Compiled {
     }
   }
 
-  // The first string that its pattern does not match; patterns stand outside of branches (Lint).
+  // The first string that its pattern does not match, or list with an item twice; outside of
+  // branches (Lint).
   std::string mismatch(const json& schema_node, const json& value, const std::string& where,
                        int depth) const {
     if (!schema_node.is_object() || depth > kMaxJsonDepth) return {};
@@ -221,6 +242,10 @@ struct JsonSchema::Compiled {
 
   std::string mismatch_in_array(const json& schema_node, const json& value,
                                 const std::string& where, int depth) const {
+    const auto unique = schema_node.find("uniqueItems");
+    if (unique != schema_node.end() && *unique == true && has_twice(value)) {
+      return fmt::format("{}: an item stands there twice", where.empty() ? "the answer" : where);
+    }
     const auto items = schema_node.find("items");
     if (items == schema_node.end()) return {};
     for (std::size_t i = 0; i < value.size(); ++i) {

@@ -99,8 +99,10 @@ TEST_CASE("what is written to the cache for an hour has its own rate") {
 TEST_CASE("priority has a price only where one is given") {
   Price price = rising();
   CHECK_FALSE(cost_pusd(Usage{1, 0, 0, 1, 0, 0}, price, "priority", kMonday));
+  CHECK_FALSE(cost_pusd(Usage{1, 0, 0, 1, 0, 0}, price, "fast", kMonday));
   price.variants.push_back({"priority", 0, "", {17, 2, 20, 70}});
   CHECK(cost_pusd(Usage{1, 0, 0, 1, 0, 0}, price, "priority", kMonday) == 87);
+  CHECK(cost_pusd(Usage{1, 0, 0, 1, 0, 0}, price, "fast", kMonday) == 87);
 }
 
 TEST_CASE("a ceiling is at the dearest rates that may apply") {

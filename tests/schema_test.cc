@@ -90,6 +90,24 @@ TEST_CASE("no pattern and no text makes it run for long or overflow", "[schema]"
                 json(std::string(1'000'000, 'a')).dump()) == "");
 }
 
+TEST_CASE("uniqueItems is checked, and a long list does not take long", "[schema]") {
+  const JsonSchema schema(R"({"type":"object","properties":{"list":{"type":"array",)"
+                          R"("uniqueItems":true}}})");
+  const auto problem = [&](const std::string& list) {
+    return schema.problem(nlohmann::json::parse(R"({"list":)" + list + "}"));
+  };
+  CHECK(problem(R"([1,"1",true,{"a":1},{"a":2},[1],null,1.5])") == "");
+  CHECK(problem("[1,2,1.0]") == "/list: an item stands there twice");
+  CHECK(problem(R"([{"a":1,"b":2},{"b":2,"a":1}])") != "");
+  CHECK(problem("[1e300,1e300]") != "");
+  nlohmann::json many = nlohmann::json::array();
+  for (int i = 0; i < 200'000; ++i) many.push_back(i);  // in pairs these would take minutes
+  CHECK(schema.problem({{"list", many}}) == "");
+  // Within branches and definitions valijson does it.
+  const JsonSchema shared(R"({"$defs":{"l":{"uniqueItems":true}},"anyOf":[{"$ref":"#/$defs/l"}]})");
+  CHECK(shared.problem(nlohmann::json::parse("[1,1]")) != "");
+}
+
 TEST_CASE_METHOD(WorkerTest,
                  "an invalid answer is mended once with the reason, then the next model",
                  "[schema]") {
