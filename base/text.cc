@@ -128,6 +128,10 @@ std::string with_commas(std::int64_t number) {
   return digits;
 }
 
+std::string counted(std::int64_t number, std::string_view noun) {
+  return fmt::format("{} {}{}", with_commas(number), noun, number == 1 ? "" : "s");
+}
+
 std::string human_bytes(std::int64_t bytes) {
   if (bytes < 1000) return fmt::format("{} bytes", bytes);
   const double size = static_cast<double>(bytes);

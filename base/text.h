@@ -31,6 +31,7 @@ std::string printable_text(std::string_view text);
 std::optional<std::int64_t> parse_duration_ms(std::string_view text);
 
 std::string with_commas(std::int64_t number);
+std::string counted(std::int64_t number, std::string_view noun);  // "1 request", "3,000 requests"
 std::string human_bytes(std::int64_t bytes);
 
 // The candidate that was probably meant: at most two edits away, or a third of the word.

@@ -60,7 +60,7 @@ void declare_global(CLI::App& app, Global& global) {
   app.add_option("--config", global.config, "the config file");
   app.add_option("--store", global.store, "the store's file");
   app.add_flag("-q,--quiet", global.quiet, "nothing on stderr but errors");
-  app.add_flag("-v,--verbose", global.verbose, "log every request that fails, and every text that is cut");
+  app.add_flag("-v,--verbose", global.verbose, "log requests that fail and texts that are cut");
   app.add_option("--log", global.log, "text, or json: a line of the log as an object")
       ->envname("DOCMILL_LOG")
       ->check(CLI::IsMember({"text", "json"}));

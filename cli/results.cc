@@ -29,7 +29,7 @@ Action add_results(CLI::App& app, const Global& global) {
     if (is_watching) return watch_results(global, *opened, found, flags);
     const std::int64_t unfinished = put_results(global, *opened, found, flags);
     if (unfinished == 0) return kExitDone;
-    say(global, fmt::format("{} documents of {} have not ended yet", unfinished, found.name));
+    say(global, fmt::format("{} of {} not ended yet", counted(unfinished, "document"), found.name));
     return kExitSomeFailed;
   };
 }

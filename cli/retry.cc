@@ -61,7 +61,7 @@ int retry(const Global& global, const RetryFlags& flags) {
   }
   transaction.commit();
   nudge_worker(opened->store);
-  say(global, fmt::format("{}: {} documents are queued again", batch.name, with_commas(retried)));
+  say(global, fmt::format("{}: {} queued again", batch.name, counted(retried, "document")));
   if (retried == 0) {
     say(global, "documents that could not be read go again with submit, once they can be");
   }

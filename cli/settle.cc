@@ -150,7 +150,7 @@ int settle(const Global& global, const SettleFlags& flags) {
   }
   transaction.commit();
   nudge_worker(opened->store);
-  say(global, fmt::format("{}: {} attempts settled", batch.name, settled));
+  say(global, fmt::format("{}: {} settled", batch.name, counted(settled, "attempt")));
   return kExitDone;
 }
 

@@ -28,9 +28,9 @@ std::vector<std::string> submission_lines(const Submission& sum, const BatchSpec
                                           const Config& config,
                                           const std::optional<std::int64_t>& cap_pusd) {
   std::vector<std::string> lines = {
-      fmt::format("{} documents, {} of text: {} new, {} changed, {} unchanged",
-                  with_commas(sum.documents), human_bytes(sum.text_bytes), with_commas(sum.fresh),
-                  with_commas(sum.changed), with_commas(sum.unchanged))};
+      fmt::format("{}, {} of text: {} new, {} changed, {} unchanged",
+                  counted(sum.documents, "document"), human_bytes(sum.text_bytes),
+                  with_commas(sum.fresh), with_commas(sum.changed), with_commas(sum.unchanged))};
   if (sum.reused > 0) {
     lines.push_back(fmt::format(
         "{} of them were answered before: reused, $0 (they cost {}); --fresh asks again",

@@ -102,10 +102,6 @@ ShownText shown_message(std::string_view text, std::size_t max_characters) {
   return shortened(text, max_characters - 1, 0);
 }
 
-std::string counted(std::int64_t number, std::string_view noun) {
-  return fmt::format("{} {}{}", with_commas(number), noun, number == 1 ? "" : "s");
-}
-
 std::string percent_text(double share, int decimals) {
   return fmt::format("{:.{}f}{}%", 100 * share, decimals, kNoBreakSpace);
 }

@@ -44,9 +44,8 @@ ShownText shown_name(std::string_view text, std::size_t max_characters);
 // The beginning stays.
 ShownText shown_message(std::string_view text, std::size_t max_characters);
 
-std::string counted(std::int64_t number, std::string_view noun);  // "1 request", "3 requests"
-std::string percent_text(double share, int decimals);             // of 0.0115: "1.15 %"
-std::string latency_text(std::optional<std::int64_t> ms);         // "850 ms", "6.2 s", "-"
+std::string percent_text(double share, int decimals);                    // of 0.0115: "1.15 %"
+std::string latency_text(std::optional<std::int64_t> ms);                // "850 ms", "6.2 s", "-"
 std::string latency_range(std::int64_t from_ms, std::int64_t until_ms);  // "1-2 s", "from 60 s"
 std::string times_text(std::int64_t pusd, std::int64_t of_pusd);  // "19.9 times", "-" of nothing
 

@@ -40,7 +40,8 @@ std::optional<PublishedWait> published_wait(const std::optional<WorkerRow>& work
 std::string remedy(const ProviderPause& pause) {
   const auto is = [&](const char* cause) { return pause.reason.starts_with(cause); };
   if (is("out of credit")) return "add credit at " + pause.key + ", then ";
-  if (is("its key")) return "mend the key of " + pause.key + ", reload or restart the worker, then ";
+  if (is("its key"))
+    return "mend the key of " + pause.key + ", reload or restart the worker, then ";
   if (is("it redirects"))
     return "mend the base_url of " + pause.key + ", reload or restart the worker, then ";
   if (is("the model is not there") || is("it refuses a parameter")) {
@@ -302,7 +303,7 @@ StoreStatus read_status(StoreReader& reader, const std::filesystem::path& store,
     status.state = state_of(batch, status.counts);
     if (status.state == "held") {
       status.held_reason =
-          batch.held_reason.value_or(fmt::format("{} documents are held", status.counts.held));
+          batch.held_reason.value_or(counted(status.counts.held, "document") + " held");
       if (is_held_by_cap(status)) status.text_bytes = reader.text_bytes(batch.id);
     }
     if (status.counts.waiting > 0) status.next_retry_ms = reader.next_retry_ms(batch.id);

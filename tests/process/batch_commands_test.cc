@@ -150,7 +150,7 @@ TEST_CASE_METHOD(BatchCommandsTest, "retry takes a class of failures, and anothe
 
   CHECK(docmill("retry b --class server_error").err.find("b: 0 documents") != std::string::npos);
   CHECK(jobs("failed") == 10);
-  CHECK(docmill("retry b --class bad_request --id doc-00003").err.find("b: 1 documents") !=
+  CHECK(docmill("retry b --class bad_request --id doc-00003").err.find("b: 1 document ") !=
         std::string::npos);
   CHECK(jobs("ready") == 1);
   CHECK(docmill("work --drain").code == 1);
