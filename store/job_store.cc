@@ -148,10 +148,12 @@ JobStore::JobStore(Database& db)
       smallest_(db, "SELECT " JOB_COLUMNS R"sql( FROM job
         WHERE batch_id = ?1 AND route = ?2 AND position = ?3 AND state = 'ready'
         ORDER BY raised_output_tokens IS NOT NULL, text_bytes, id LIMIT ?4)sql"),
-      untried_(db, "SELECT " JOB_COLUMNS R"sql( FROM job
-        WHERE batch_id = ?1 AND route = ?2 AND position = ?3 AND state = 'ready'
-          AND error_class IS NULL
-        ORDER BY priority DESC, id LIMIT 1)sql"),
+      untried_(db, "SELECT " JOB_COLUMNS R"sql( FROM job WHERE id = (
+          SELECT id FROM (
+            SELECT id, error_class FROM job
+            WHERE batch_id = ?1 AND route = ?2 AND position = ?3 AND state = 'ready'
+            ORDER BY priority DESC, id LIMIT 1000)
+          WHERE error_class IS NULL LIMIT 1))sql"),
       promote_(db, R"sql(
         UPDATE job SET state = 'ready', run_at = NULL WHERE id IN (
           SELECT id FROM job WHERE state = 'waiting' AND run_at <= ?1

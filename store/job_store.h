@@ -55,7 +55,7 @@ class JobStore {
   // The ready jobs that may cost least: the usual output limit before a raised one, then by the
   // length of their texts. Walks them all: for when a cap is near, not for every turn.
   std::vector<Job> smallest_ready(BatchId batch, int route, int position, int limit);
-  // The first ready one on which nothing has gone wrong yet.
+  // The first of a thousand ready ones on which nothing has gone wrong yet.
   std::optional<Job> untried_ready(BatchId batch, int route, int position);
   int promote_due(std::int64_t now_ms, int limit);
   // When the first waiting job of a batch that may start is due. `only_batch` empty: of any.

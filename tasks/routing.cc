@@ -94,7 +94,10 @@ int own_route(BatchSpec& spec, const Providers& providers, const Models& models,
   const std::string named = model_in_body(body);
   if (named.empty()) return 0;
   const Chain usual = spec.routes.front().chain;
-  const auto names_it = [&](const Link& link) { return is_model(models.at(link.model), named); };
+  const auto names_it = [&](const Link& link) {  // an older batch's chain may have others
+    const auto model = models.find(link.model);
+    return model != models.end() && is_model(model->second, named);
+  };
   const auto in_chain = std::find_if(usual.begin(), usual.end(), names_it);
   const auto in_config = std::find_if(models.begin(), models.end(), [&](const auto& model) {
     return is_model(model.second, named);
