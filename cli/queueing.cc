@@ -86,10 +86,10 @@ void Queueing::write_routes(const BatchSpec& spec) {
   JobStore& store = opened_.queue.jobs();
   known_routes_ = spec.routes.size();
   Transaction transaction(opened_.db);
-  if (store.batch(batch_.id).spec != known_spec_) {
-    throw UsageError(
-        fmt::format("another submit adds routes to batch {}; run this one again when it has ended",
-                    batch_.name));
+  const std::optional<Batch> row = store.find_batch(batch_.id);
+  if (!row || row->spec != known_spec_) {
+    throw UsageError(fmt::format(
+        "another submit changes batch {}; run this one again when it has ended", batch_.name));
   }
   known_spec_ = to_json_text(spec);
   store.set_spec(batch_.id, known_spec_);

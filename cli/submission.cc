@@ -366,7 +366,7 @@ Submission submit(const Global& global, const Config& given, const fs::path& sto
   try {
     sum = queue_documents(*opened, flags, batch, known.past(), spec);
   } catch (const UsageError&) {
-    opened->queue.drop_empty_in_transaction(batch.id);
+    if (!known.batch()) opened->queue.drop_empty_in_transaction(batch.id);
     if (batch.sealed_at_ms) opened->queue.seal_in_transaction(batch.id);
     throw;
   }

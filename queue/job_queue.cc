@@ -82,9 +82,12 @@ Batch JobQueue::open_batch_in_transaction(const Batch& wanted) {
 
 std::vector<Added> JobQueue::add_in_transaction(BatchId batch, std::span<const NewJob> jobs) {
   Transaction transaction(db_);
-  const Batch row = jobs_.batch(batch);
-  if (row.cancelled_at_ms) {
-    throw UsageError(fmt::format("batch {} was cancelled; give another --batch NAME", row.name));
+  const std::optional<Batch> row = jobs_.find_batch(batch);
+  if (!row) {
+    throw UsageError("another submit had made this batch, and failed; run this one again");
+  }
+  if (row->cancelled_at_ms) {
+    throw UsageError(fmt::format("batch {} was cancelled; give another --batch NAME", row->name));
   }
   std::vector<Added> added;
   const std::int64_t now_ms = clock_.now_ms();

@@ -223,11 +223,17 @@ std::optional<Batch> JobStore::batch(const std::string& name) {
   return read_batch(row);
 }
 
-Batch JobStore::batch(BatchId id) {
+std::optional<Batch> JobStore::find_batch(BatchId id) {
   db_.purses().write();
   Cursor row = batch_by_id_.run(id);
-  CHECK(row.next());
+  if (!row.next()) return std::nullopt;
   return read_batch(row);
+}
+
+Batch JobStore::batch(BatchId id) {
+  std::optional<Batch> found = find_batch(id);
+  CHECK(found.has_value());
+  return std::move(*found);
 }
 
 std::vector<Batch> JobStore::open_batches() {

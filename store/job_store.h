@@ -25,7 +25,8 @@ class JobStore {
   BatchId insert_batch(const Batch& batch);
   std::optional<Batch> batch(const std::string& name);
   Batch batch(BatchId id);
-  std::vector<Batch> open_batches();  // not finished, in order of submission
+  std::optional<Batch> find_batch(BatchId id);  // absent: drop_if_empty() has taken it
+  std::vector<Batch> open_batches();            // not finished, in order of submission
   // Absent: a submit is adding to it, and it cannot finish.
   void set_sealed(BatchId id, std::optional<std::int64_t> at_ms);
   void set_paused(BatchId id, std::optional<std::int64_t> at_ms);
@@ -37,8 +38,7 @@ class JobStore {
   bool drop_if_empty(BatchId id);  // nothing was ever queued in it
   void add_money(BatchId id, const MoneyChange& change);
   bool has_room(BatchId id, std::int64_t pusd);
-  // False when the cap does not allow it.
-  bool reserve(BatchId id, std::int64_t ceiling_pusd);
+  bool reserve(BatchId id, std::int64_t ceiling_pusd);  // false: its cap does not allow it
   // Marks the batch finished if it is sealed and none of its jobs can change any more.
   bool finish_if_ended(BatchId id, std::int64_t now_ms);
 

@@ -12,17 +12,21 @@ namespace {
 class QueueTest : public WorkerTest {
  public:
   QueueTest() : db(store, Access::read_write, commit), queue(db, clock, Policy{}) {
-    Batch wanted;
-    wanted.name = "b";
-    wanted.task = "summarise";
-    wanted.tenant = "default";
-    wanted.spec = "{}";
-    id = queue.open_batch_in_transaction(wanted).id;
+    id = open("b");
     Transaction transaction(db);
     worker = queue.ledger().start_worker(1, "test", clock.now);
     price =
         queue.prices().record({{}, "p", "m", clock.now, "config", "test", ModelPrice{2, 1, 2, 4}});
     transaction.commit();
+  }
+
+  BatchId open(const std::string& name) {
+    Batch wanted;
+    wanted.name = name;
+    wanted.task = "summarise";
+    wanted.tenant = "default";
+    wanted.spec = "{}";
+    return queue.open_batch_in_transaction(wanted).id;
   }
 
   Added add(const std::string& key, const std::string& text) {
@@ -308,12 +312,8 @@ TEST_CASE_METHOD(QueueTest, "a batch that a submit adds to does not end before i
 TEST_CASE_METHOD(QueueTest, "a batch that nothing came into is dropped, another is not") {
   queue.drop_empty_in_transaction(id);
   CHECK_FALSE(queue.jobs().batch("b"));
-  Batch wanted;
-  wanted.name = "c";
-  wanted.task = "summarise";
-  wanted.tenant = "default";
-  wanted.spec = "{}";
-  id = queue.open_batch_in_transaction(wanted).id;
+  CHECK_THROWS_AS(add("a", "one"), UsageError);  // another submit that was reading meanwhile
+  id = open("c");
   add("a", "one");
   queue.drop_empty_in_transaction(id);
   CHECK(queue.jobs().batch("c"));
